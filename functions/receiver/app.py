@@ -1,0 +1,49 @@
+"""Receiver: proves that JaaS sent an event and hands it to SQS."""
+
+import json
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from jaas_archive.queues import ClaimBucket, Queue
+from jaas_archive.receiving import Receiver, WebhookSecrets, raw_body
+from jaas_archive.settings import ReceiverSettings
+
+logger = Logger()
+metrics = Metrics(namespace="JaasArchive")
+
+
+@cache
+def receiver() -> Receiver:
+    """Built once for each execution environment."""
+    settings = ReceiverSettings.from_env()
+    sqs = boto3.client("sqs")
+    return Receiver(
+        secrets=WebhookSecrets(
+            SecretsProvider(boto3_client=boto3.client("secretsmanager")), settings.webhook_secret_arn
+        ),
+        meeting_queue=Queue(sqs, settings.meeting_queue_url),
+        download_queue=Queue(sqs, settings.download_queue_url),
+        claims=ClaimBucket(boto3.client("s3"), settings.claim_bucket_name),
+        signature_tolerance_seconds=settings.signature_tolerance_seconds,
+        allowed_app_ids=settings.allowed_app_ids,
+    )
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request of the HTTP API (payload format 2.0)."""
+    answer = receiver().answer(event["headers"], raw_body(event))
+    metrics.add_metric(answer.outcome, MetricUnit.Count, 1)
+    logger.info(answer.outcome, status=answer.status, event_type=answer.event_type, session_id=answer.session_id)
+    return {
+        "statusCode": answer.status,
+        "headers": {"content-type": "application/json"},
+        "body": json.dumps(answer.content),
+    }

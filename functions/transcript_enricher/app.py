@@ -1,0 +1,77 @@
+"""Transcript enricher: turns events and archived chats and transcripts into the record of a meeting."""
+
+from collections import defaultdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from jaas_archive.archive import Archive
+from jaas_archive.batches import Batch, records_of
+from jaas_archive.enriching import Enricher
+from jaas_archive.meetings import Meetings
+from jaas_archive.queues import ClaimBucket, Queue, unfold
+from jaas_archive.settings import EnricherSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from types_boto3_s3 import S3Client
+
+logger = Logger()
+metrics = Metrics(namespace="JaasArchive")
+
+
+@cache
+def settings() -> EnricherSettings:
+    """Read once for each execution environment."""
+    return EnricherSettings.from_env()
+
+
+@cache
+def s3() -> "S3Client":
+    """One client for both buckets."""
+    return boto3.client("s3")
+
+
+@cache
+def claims() -> ClaimBucket:
+    """Where large events lie."""
+    return ClaimBucket(s3(), settings().claim_bucket_name)
+
+
+@cache
+def enricher() -> Enricher:
+    """Built once for each execution environment."""
+    return Enricher(
+        archive=Archive(s3(), settings().archive_bucket_name),
+        meetings=Meetings(boto3.client("dynamodb"), settings().meetings_table_name),
+    )
+
+
+def new_batch() -> Batch:
+    """For the messages of one invocation."""
+    sqs = boto3.client("sqs")
+    return Batch(
+        queue=Queue(sqs, settings().meeting_queue_url),
+        dead_letters=Queue(sqs, settings().meeting_dead_letter_queue_url),
+        first_pause_seconds=settings().first_retry_seconds,
+    )
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Handle a batch of SQS messages: note each, then bring each session's record up to date once."""
+    batch = new_batch()
+    noted: defaultdict[str, list[SQSRecord]] = defaultdict(list)
+    for record in records_of(event):
+        with batch.guard([record]):
+            noted[enricher().note(unfold(record.body, claims()))].append(record)
+    for session_id, records in noted.items():
+        with batch.guard(records):
+            enricher().update_record(session_id)
+    metrics.add_metric("EnrichmentsFailed", MetricUnit.Count, batch.failures)
+    return batch.response

@@ -1,0 +1,79 @@
+"""SQS batches: each message succeeds or fails alone; a failed one comes back later, a hopeless one is a dead letter."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from jaas_archive.errors import ArchiveError, NeverError, TryLaterError
+from jaas_archive.queues import Queue, pause_seconds
+
+logger = Logger(child=True)
+
+
+@dataclass(slots=True)
+class Batch:
+    """The messages of one invocation that failed so far.
+
+    Powertools' BatchProcessor works message by message; the enricher gathers the messages of a meeting and finishes
+    them together.
+    """
+
+    queue: Queue
+    dead_letters: Queue
+    first_pause_seconds: int
+    _failed: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def guard(self, records: Sequence[SQSRecord]) -> Iterator[None]:
+        """Whatever goes wrong inside fails these messages and no others."""
+        try:
+            yield
+        except NeverError as error:
+            logger.warning("message is hopeless", reason=str(error), error=type(error).__name__)
+            for record in records:
+                self._bury(record, error)
+        except ArchiveError as error:
+            logger.warning("message failed", reason=str(error), error=type(error).__name__)
+            for record in records:
+                self._postpone(record, error)
+        except Exception as error:
+            logger.exception("message failed unexpectedly")
+            for record in records:
+                self._postpone(record, error)
+
+    @property
+    def response(self) -> dict[str, list[dict[str, str]]]:
+        """What Lambda wants to hear: the messages to keep in the queue."""
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in sorted(self._failed)]}
+
+    @property
+    def failures(self) -> int:
+        """How many messages stay in the queue."""
+        return len(self._failed)
+
+    def _bury(self, record: SQSRecord, error: NeverError) -> None:
+        try:
+            self.dead_letters.send(record.body, attributes={"reason": str(error), "error": type(error).__name__})
+        except ArchiveError as trouble:
+            self._postpone(record, trouble)
+
+    def _postpone(self, record: SQSRecord, error: Exception) -> None:
+        self._failed.add(record.message_id)
+        wanted = error.pause_seconds if isinstance(error, TryLaterError) else None
+        seconds = wanted or pause_seconds(
+            int(record.attributes.approximate_receive_count), first_seconds=self.first_pause_seconds
+        )
+        try:
+            self.queue.show_again_in(record.receipt_handle, seconds)
+        except ArchiveError as trouble:
+            # It comes back all the same, after the queue's own visibility timeout.
+            logger.warning("message not postponed", reason=str(trouble))
+
+
+def records_of(event: dict[str, Any]) -> list[SQSRecord]:
+    """The messages of an SQS event."""
+    return [SQSRecord(record) for record in event["Records"]]

@@ -1,0 +1,117 @@
+"""The enricher's use case: note what is learned of a meeting, and make its record anew from all that is known.
+
+A record is never edited. An event goes into the journal and counts the session's version up; then one invocation, the
+holder of the session's lease, derives the whole record from journal and files, writes what differs, and repeats while
+the version grew meanwhile. So the order of arrival cannot matter, and a burst of events ends in few renderings.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aws_lambda_powertools import Logger
+
+from jaas_archive.archive import Archive
+from jaas_archive.conversation import Line, merged, read_lines
+from jaas_archive.errors import InProgressError, InvalidMessageError
+from jaas_archive.events import Event, read_event, without_links
+from jaas_archive.kinds import announced_file
+from jaas_archive.meetings import FileRecord, FileStatus, JournalEntry, Meetings, Session, StoredEvent
+from jaas_archive.messages import EventMessage, FileChangedMessage
+from jaas_archive.record import MeetingRecord, make_record
+
+LEASE_MS = 310_000
+"""Longer than the function can live: an invocation never outlives its own lease."""
+MAX_JOURNALED_BYTES = 300_000
+"""An item holds 400 KB; a larger event lies in the session's folder and the journal points there."""
+MAX_PARSED_BYTES = 100_000_000
+_MAX_ROUNDS = 20
+_LINES_IN = {"chat": "chat", "transcript": "speech"}
+
+logger = Logger(child=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Enricher:
+    """Keeps the records of meetings."""
+
+    archive: Archive
+    meetings: Meetings
+    clock: Callable[[], float] = time.time
+
+    def note(self, message: EventMessage | FileChangedMessage) -> str:
+        """Make sure that the news is in the table for good; returns the id of the session whose record is stale.
+
+        Raises:
+            InvalidMessageError: it speaks of a file that nobody announced.
+        """
+        if isinstance(message, EventMessage):
+            return self._note_event(message)
+        file = self.meetings.file(message.session_id, message.file)
+        if file is None:
+            raise InvalidMessageError("the message speaks of a file that nobody announced")
+        self.meetings.journal(message.session_id, [], [file])
+        return message.session_id
+
+    def update_record(self, session_id: str) -> None:
+        """Bring the session's record up to date, unless another is at it, who will see our news as well.
+
+        Raises:
+            InProgressError: news kept coming in faster than the record could be made.
+        """
+        session = self.meetings.claim_projection(session_id, now_ms=self._now_ms(), lease_ms=LEASE_MS)
+        if session is None:
+            return
+        try:
+            self._make_until_current(session)
+        except BaseException:
+            self.meetings.release_projection(session_id)
+            raise
+
+    def _make_until_current(self, session: Session) -> None:
+        for _ in range(_MAX_ROUNDS):
+            record = self._make(session)
+            if self.meetings.finish_projection(session, record.summary | {"messages_digest": record.messages_digest}):
+                logger.info("record written", session_id=session.id, version=session.version, **record.summary)
+                return
+            session = self.meetings.session(session.id) or session
+        raise InProgressError("news of the session kept coming in", pause_seconds=1)
+
+    def _make(self, session: Session) -> MeetingRecord:
+        stored = self.meetings.records(session.id)
+        events = sorted(map(self._event, stored.events), key=lambda event: (event.timestamp_ms, event.idempotency_key))
+        record = make_record(session, events, stored.files, self._lines(stored.files))
+        self.meetings.write_participants(session.id, record.participants)
+        if record.messages_digest != session.messages_digest:
+            self.meetings.write_messages(session.id, record.messages)
+        self.meetings.list_under_days(session, record.days - stored.days)
+        self.archive.put_versioned(f"{session.folder}/meeting.json", record.document, version=session.version)
+        return record
+
+    def _note_event(self, message: EventMessage) -> str:
+        event = read_event(message.document, received_at_ms=message.received_at_ms)
+        session = self.meetings.ensure_session(event)
+        if file := announced_file(event):
+            self.meetings.announce(session.id, file)
+        content = json.dumps(without_links(event.document), ensure_ascii=False, separators=(",", ":"))
+        object_key = ""
+        if len(content.encode()) > MAX_JOURNALED_BYTES:
+            object_key = self.archive.put_event(session.folder, event, content)
+        entry = JournalEntry(event, message.received_at_ms, content, object_key)
+        self.meetings.journal(session.id, [entry], [])
+        return session.id
+
+    def _event(self, stored: StoredEvent) -> Event:
+        content = stored.content or self.archive.read(stored.object_key).decode()
+        return read_event(json.loads(content), received_at_ms=stored.received_at_ms)
+
+    def _lines(self, files: Sequence[FileRecord]) -> tuple[Line, ...]:
+        return merged(
+            read_lines(self.archive.read(file.key), _LINES_IN[file.kind])
+            for file in files
+            if file.kind in _LINES_IN and file.status is FileStatus.ARCHIVED and (file.size or 0) <= MAX_PARSED_BYTES
+        )
+
+    def _now_ms(self) -> int:
+        return int(self.clock() * 1000)

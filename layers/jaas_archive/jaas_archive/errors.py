@@ -1,0 +1,95 @@
+"""The errors of JaaS Archive, named for what the caller should do about them.
+
+ArchiveError
+├── RequestError                 the sender must change something; carries the HTTP status
+│   ├── NotAnEventError              400  can never become an event
+│   ├── SignatureError               401  nothing proves that JaaS sent it
+│   ├── AppNotAllowedError           403  another app's event
+│   └── NotReadyError                503  our fault: the sender should try again
+├── TryLaterError                passing trouble: leave the message in its queue
+│   ├── AwsUnavailableError          an AWS service did not do what it was asked
+│   ├── SourceUnavailableError       the link does not give the file now
+│   │   └── NotAFileError            it gives something else, such as an error page
+│   └── InProgressError              another invocation is at work on the same thing
+└── NeverError                   trying again cannot help: dead-letter queue, reason in the table
+    ├── InvalidMessageError          not one of our own messages
+    └── FileLostError                the file will never come: link refused, not a file, or expired
+        └── LinkRefusedError         the link is not one that we may fetch
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+
+class ArchiveError(Exception):
+    """Base of all errors raised on purpose; its text may be logged and holds no link, secret or personal data."""
+
+
+class RequestError(ArchiveError):
+    """A webhook request that is answered with something else than success; its text is the answer."""
+
+    status: ClassVar[HTTPStatus]
+
+
+class NotAnEventError(RequestError):
+    """The body can never be an event."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class SignatureError(RequestError):
+    """Nothing in the request proves that JaaS sent it."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class AppNotAllowedError(RequestError):
+    """The event belongs to an app that this archive does not serve."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotReadyError(RequestError):
+    """The archive cannot take the event now; JaaS keeps it and tries again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class TryLaterError(ArchiveError):
+    """Passing trouble; `pause_seconds` says when to look again, None leaves it to the growing pause."""
+
+    def __init__(self, reason: str, *, pause_seconds: int | None = None) -> None:
+        super().__init__(reason)
+        self.pause_seconds = pause_seconds
+
+
+class AwsUnavailableError(TryLaterError):
+    """An AWS service refused or failed."""
+
+
+class SourceUnavailableError(TryLaterError):
+    """The link does not give the whole file now."""
+
+
+class NotAFileError(SourceUnavailableError):
+    """The link gives something else than the file, such as an error page."""
+
+
+class InProgressError(TryLaterError):
+    """Another invocation holds the lease."""
+
+
+class NeverError(ArchiveError):
+    """Trying again cannot help."""
+
+
+class InvalidMessageError(NeverError):
+    """A queue holds something that this archive never sent."""
+
+
+class FileLostError(NeverError):
+    """The file will never come; its status and the reason stand in the table."""
+
+
+class LinkRefusedError(FileLostError):
+    """The link is not one that the archive may fetch."""

@@ -1,0 +1,653 @@
+"""The meetings table: sessions, their events and files, and what was made of them.
+
+One item collection a session, `pk = SESSION#<session id>`:
+
+    SESSION                        room, fqn, app id, folder, versions, counts
+    DAY#<YYYY-MM-DD>               the session in the list of that day
+    EVENT#<ms>#<idempotency key>   the journal: events as they came, links removed
+    FILE#<kind>#<id>               a file's status
+    MESSAGE#<ms>#<n>               a chat message or a spoken line
+    PARTICIPANT#<jid>              a connection of a person
+
+Every write is conditional or gives the same result when repeated, so any number of functions may work on one session.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import batched
+from typing import TYPE_CHECKING, Any, cast
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+
+from jaas_archive.aws import error_code, translated
+from jaas_archive.errors import AwsUnavailableError, InProgressError
+from jaas_archive.events import Event, Json, milliseconds
+from jaas_archive.kinds import AnnouncedFile
+from jaas_archive.names import iso_time, safe_name, session_folder
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+type Item = dict[str, Any]
+"""An item as DynamoDB sends it: each value under its type."""
+
+OPEN_FILE_SHARDS = 8
+"""Partitions of the index of open files: one alone would cap all writes at 1,000 a second."""
+_TRANSACTION_ITEMS = 90
+_TRANSACTION_ATTEMPTS = 8
+_BATCH_ITEMS = 25
+_BATCH_ATTEMPTS = 10
+_WRITERS = 8
+
+
+class FileStatus(StrEnum):
+    """What became of a file that JaaS announced."""
+
+    PENDING = "pending"
+    COPYING = "copying"
+    ARCHIVED = "archived"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A meeting. `version` counts what was learned of it, `projected_version` what was made into its record."""
+
+    id: str
+    room: str
+    fqn: str
+    app_id: str
+    folder: str
+    started_at_ms: int
+    version: int
+    messages_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file as the table knows it; times in ms."""
+
+    sort_key: str
+    kind: str
+    id: str
+    status: FileStatus
+    deadline_ms: int
+    tries: int
+    key: str
+    size: int | None
+    checksum: str
+    content_type: str
+    source_etag: str
+    reason: str
+    starts_at_ms: int | None
+    duration_seconds: float | None
+    archived_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """An event in the journal; where it is too large for an item, `object_key` says where it lies."""
+
+    event: Event
+    received_at_ms: int
+    content: str
+    object_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as the journal holds it: JSON text, or the key of the object that holds that."""
+
+    received_at_ms: int
+    content: str
+    object_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecords:
+    """All that a session's record is made from, and the days it is listed under."""
+
+    events: tuple[StoredEvent, ...]
+    files: tuple[FileRecord, ...]
+    days: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Meetings:
+    """The table; times are passed in as milliseconds since 1970."""
+
+    client: "DynamoDBClient"
+    table: str
+
+    def ensure_session(self, event: Event) -> Session:
+        """The event's session; the first event ever decides its folder and start, for good."""
+        started_at_ms = _start_of(event)
+        first = {
+            "session_id": event.session_id,
+            "room": event.room,
+            "fqn": event.fqn,
+            "app_id": event.app_id,
+            "folder": session_folder(event.room, event.session_id, started_at_ms),
+            "started_at": started_at_ms,
+            "gsi1pk": f"ROOM#{event.room}",
+            "gsi1sk": iso_time(started_at_ms),
+        }
+        with translated("write a session"):
+            answer = self.client.update_item(
+                TableName=self.table,
+                Key=_key(event.session_id, "SESSION"),
+                UpdateExpression="SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in first),
+                ExpressionAttributeNames={f"#{name}": name for name in first},
+                ExpressionAttributeValues={f":{name}": _typed(value) for name, value in first.items()},
+                ReturnValues="ALL_NEW",
+            )
+        return _session(answer["Attributes"])
+
+    def session(self, session_id: str) -> Session | None:
+        """The session as it stands."""
+        item = self._get(session_id, "SESSION")
+        return _session(item) if item else None
+
+    def file(self, session_id: str, sort_key: str) -> FileRecord | None:
+        """A file as it stands."""
+        item = self._get(session_id, sort_key)
+        return _file(item) if item else None
+
+    def announce(self, session_id: str, file: AnnouncedFile) -> FileRecord:
+        """The file's record; made now if this is the first that is heard of it."""
+        sort_key = file_sort_key(file)
+        item = _item(
+            session_id,
+            sort_key,
+            {
+                **_open_index(session_id, sort_key, file),
+                "kind": file.kind.name,
+                "id": file.id,
+                "status": FileStatus.PENDING,
+                "link": file.link,
+                "deadline": file.deadline_ms,
+                "starts_at": file.starts_at_ms,
+                "duration_seconds": None if file.duration_seconds is None else str(file.duration_seconds),
+                "tries": 0,
+            },
+        )
+        try:
+            with translated("write a file"), _refused():
+                self.client.put_item(
+                    TableName=self.table,
+                    Item=item,
+                    ConditionExpression="attribute_not_exists(pk)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ConditionError as error:
+            return _file(error.item)
+        return _file(item)
+
+    def claim_copy(self, session_id: str, file: AnnouncedFile, *, now_ms: int, lease_ms: int) -> FileRecord:
+        """Become the only one who copies this file until the lease ends; an archived file is returned as it is.
+
+        Raises:
+            InProgressError: another holds the lease.
+        """
+        try:
+            item = self._update(
+                session_id,
+                file_sort_key(file),
+                {
+                    **_open_index(session_id, file_sort_key(file), file),
+                    "status": FileStatus.COPYING,
+                    "lease_until": now_ms + lease_ms,
+                    "link": file.link,
+                    "deadline": file.deadline_ms,
+                },
+                add={"tries": 1},
+                condition="#status <> :archived AND (attribute_not_exists(lease_until) OR lease_until < :now)",
+                values={":archived": FileStatus.ARCHIVED, ":now": now_ms},
+            )
+        except ConditionError as error:
+            record = _file(error.item)
+            if record.status is FileStatus.ARCHIVED:
+                return record
+            left_ms = int(error.item["lease_until"]["N"]) - now_ms
+            raise InProgressError("another invocation copies this file", pause_seconds=left_ms // 1000 + 1) from None
+        return _file(item)
+
+    def release_copy(self, session_id: str, sort_key: str, *, reason: str) -> None:
+        """Give the lease back after a failed copy."""
+        self._update(
+            session_id,
+            sort_key,
+            {"status": FileStatus.PENDING, "reason": reason},
+            remove=("lease_until",),
+            condition="#status = :copying",
+            values={":copying": FileStatus.COPYING},
+        )
+
+    def finish_copy(
+        self,
+        session_id: str,
+        sort_key: str,
+        *,
+        key: str,
+        size: int,
+        checksum: str,
+        content_type: str,
+        source_etag: str,
+        now_ms: int,
+    ) -> None:
+        """The file is archived; its link is forgotten."""
+        self._update(
+            session_id,
+            sort_key,
+            {
+                "status": FileStatus.ARCHIVED,
+                "key": key,
+                "size": size,
+                "checksum": checksum,
+                "content_type": content_type,
+                "source_etag": source_etag,
+                "archived_at": now_ms,
+            },
+            remove=("link", "lease_until", "reason", "gsi2pk", "gsi2sk"),
+        )
+
+    def give_up(self, session_id: str, sort_key: str, status: FileStatus, *, reason: str) -> None:
+        """The file will never come, or may never be fetched; its link is forgotten."""
+        self._update(
+            session_id,
+            sort_key,
+            {"status": status, "reason": reason, "gsi2pk": f"FAILED#{_shard(session_id)}"},
+            remove=("link", "lease_until"),
+            condition="#status <> :archived",
+            values={":archived": FileStatus.ARCHIVED},
+        )
+
+    def journal(self, session_id: str, entries: Sequence[JournalEntry], changed_files: Sequence[FileRecord]) -> None:
+        """Note events and files' new statuses; the session's version grows if any of it is news."""
+        news = {
+            entry_item["sk"]["S"]: {"Put": {**self._absent, "Item": entry_item}}
+            for entry in entries
+            if (entry_item := _journal_item(session_id, entry))
+        } | {file.sort_key: self._noted(session_id, file) for file in changed_files}
+        for chunk in batched(news.values(), _TRANSACTION_ITEMS, strict=False):
+            self._grow(session_id, list(cast("tuple[TransactWriteItemTypeDef, ...]", chunk)))
+
+    def records(self, session_id: str) -> StoredRecords:
+        """Everything that the session's record is made from."""
+        events: list[StoredEvent] = []
+        files: list[FileRecord] = []
+        days: set[str] = set()
+        for item in self._query(session_id, "sk < :to", {":to": "MESSAGE#"}):
+            match item["sk"]["S"].split("#")[0]:
+                case "EVENT":
+                    events.append(_entry(item))
+                case "FILE":
+                    files.append(_file(item))
+                case "DAY":
+                    days.add(item["sk"]["S"].removeprefix("DAY#"))
+        return StoredRecords(tuple(events), tuple(files), frozenset(days))
+
+    def claim_projection(self, session_id: str, *, now_ms: int, lease_ms: int) -> Session | None:
+        """Become the only one who makes the session's record; None if it is up to date or another is at it."""
+        try:
+            return _session(
+                self._update(
+                    session_id,
+                    "SESSION",
+                    {"projection_lease_until": now_ms + lease_ms},
+                    condition="version > projected_version OR attribute_not_exists(projected_version)",
+                    also="attribute_not_exists(projection_lease_until) OR projection_lease_until < :now",
+                    values={":now": now_ms},
+                )
+            )
+        except ConditionError:
+            return None
+
+    def finish_projection(self, session: Session, summary: Mapping[str, str | int]) -> bool:
+        """Release the lease and store the summary; False, with the lease kept, if there is news meanwhile."""
+        try:
+            self._update(
+                session.id,
+                "SESSION",
+                {"projected_version": session.version, **summary},
+                remove=("projection_lease_until",),
+                condition="version = :version",
+                values={":version": session.version},
+            )
+        except ConditionError:
+            return False
+        return True
+
+    def release_projection(self, session_id: str) -> None:
+        """Give the lease back undone."""
+        self._update(session_id, "SESSION", {}, remove=("projection_lease_until",))
+
+    def write_participants(self, session_id: str, participants: Mapping[str, Mapping[str, Json]]) -> int:
+        """Make the stored connections, by JID, be these; returns how many had to be written."""
+        return self._write_changed(session_id, "PARTICIPANT#", participants)
+
+    def write_messages(self, session_id: str, messages: Mapping[str, Mapping[str, Json]]) -> int:
+        """Make the stored messages, by `<ms>#<n>`, be these; returns how many had to be written."""
+        # From here until finish_projection nobody can say what is stored: the digest must not claim it.
+        self._update(session_id, "SESSION", {}, remove=("messages_digest",))
+        return self._write_changed(session_id, "MESSAGE#", messages)
+
+    def list_under_days(self, session: Session, days: Iterable[str]) -> None:
+        """List the session under each of these days."""
+        self._write(
+            [
+                _item(
+                    session.id,
+                    f"DAY#{day}",
+                    {
+                        "gsi1pk": f"DAY#{day}",
+                        "gsi1sk": iso_time(session.started_at_ms),
+                        "session_id": session.id,
+                        "room": session.room,
+                        "folder": session.folder,
+                    },
+                )
+                for day in days
+            ]
+        )
+
+    @property
+    def _absent(self) -> dict[str, str]:
+        return {"TableName": self.table, "ConditionExpression": "attribute_not_exists(pk)"}
+
+    def _noted(self, session_id: str, file: FileRecord) -> dict[str, Any]:
+        return {
+            "Update": {
+                "TableName": self.table,
+                "Key": _key(session_id, file.sort_key),
+                "UpdateExpression": "SET noted_status = :status",
+                "ConditionExpression": "attribute_not_exists(noted_status) OR noted_status <> :status",
+                "ExpressionAttributeValues": {":status": {"S": file.status}},
+            }
+        }
+
+    def _grow(self, session_id: str, news: "list[TransactWriteItemTypeDef]") -> None:
+        """Write the news that is news, and count the version up, in one transaction."""
+        for attempt in range(_TRANSACTION_ATTEMPTS):
+            if not news:
+                return
+            version: TransactWriteItemTypeDef = {
+                "Update": {
+                    "TableName": self.table,
+                    "Key": _key(session_id, "SESSION"),
+                    "UpdateExpression": "ADD version :one",
+                    "ExpressionAttributeValues": {":one": {"N": "1"}},
+                }
+            }
+            try:
+                with translated("write to the journal"), _cancelled():
+                    self.client.transact_write_items(TransactItems=[*news, version])
+            except TransactionError as error:
+                known = {number for number, code in enumerate(error.codes) if code == "ConditionalCheckFailed"}
+                news = [write for number, write in enumerate(news) if number not in known]
+                if not known:
+                    # Another function writes to the same session at this moment.
+                    time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - spreads load only
+                continue
+            return
+        raise AwsUnavailableError("could not write to the journal: the session is too busy")
+
+    def _write_changed(self, session_id: str, prefix: str, wanted: Mapping[str, Mapping[str, Json]]) -> int:
+        stored = {
+            item["sk"]["S"]: item for item in self._query(session_id, "begins_with(sk, :prefix)", {":prefix": prefix})
+        }
+        changed = [
+            item
+            for name, values in wanted.items()
+            if stored.get((item := _item(session_id, prefix + name, values))["sk"]["S"]) != item
+        ]
+        self._write(changed)
+        return len(changed)
+
+    def _write(self, items: Sequence[Item]) -> None:
+        batches = list(batched(items, _BATCH_ITEMS, strict=False))
+        if len(batches) <= 1:
+            for batch in batches:
+                self._write_batch(batch)
+            return
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            for _ in pool.map(self._write_batch, batches):
+                pass
+
+    def _write_batch(self, items: Sequence[Item]) -> None:
+        requests = cast("Any", {self.table: [{"PutRequest": {"Item": item}} for item in items]})
+        for attempt in range(_BATCH_ATTEMPTS):
+            with translated("write a batch"):
+                requests = self.client.batch_write_item(RequestItems=requests)["UnprocessedItems"]
+            if not requests:
+                return
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - spreads load only
+        raise AwsUnavailableError("could not write a batch: DynamoDB throttles")
+
+    def _query(self, session_id: str, condition: str, values: Mapping[str, str]) -> Iterator[Item]:
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.table,
+            KeyConditionExpression=f"pk = :pk AND {condition}",
+            ExpressionAttributeValues={":pk": {"S": _pk(session_id)}}
+            | {name: {"S": value} for name, value in values.items()},
+            ConsistentRead=True,
+        )
+        with translated("query a session"):
+            for page in pages:
+                yield from page["Items"]
+
+    def _get(self, session_id: str, sort_key: str) -> Item | None:
+        with translated("read an item"):
+            answer = self.client.get_item(TableName=self.table, Key=_key(session_id, sort_key), ConsistentRead=True)
+        return answer.get("Item")
+
+    def _update(
+        self,
+        session_id: str,
+        sort_key: str,
+        attributes: Mapping[str, Json],
+        *,
+        add: Mapping[str, int] | None = None,
+        remove: Sequence[str] = (),
+        condition: str = "",
+        also: str = "",
+        values: Mapping[str, str | int] | None = None,
+    ) -> Item:
+        """Set, add and remove attributes of an item that exists; returns it as it is afterwards.
+
+        Raises:
+            ConditionError: a condition does not hold.
+        """
+        add = add or {}
+        clauses = [
+            ("SET", [f"#{name} = :{name}" for name in attributes]),
+            ("ADD", [f"#{name} :{name}" for name in add]),
+            ("REMOVE", [f"#{name}" for name in remove]),
+        ]
+        names = {*attributes, *add, *remove} | ({"status"} if "#status" in condition else set())
+        typed = {f":{name}": _typed(value) for name, value in {**attributes, **add}.items()}
+        typed |= {name: _typed(value) for name, value in (values or {}).items()}
+        some_values: Any = {"ExpressionAttributeValues": typed} if typed else {}
+        with translated("update an item"), _refused():
+            answer = self.client.update_item(
+                TableName=self.table,
+                Key=_key(session_id, sort_key),
+                UpdateExpression=" ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts),
+                ConditionExpression=" AND ".join(
+                    f"({part})" for part in ("attribute_exists(pk)", condition, also) if part
+                ),
+                ExpressionAttributeNames={f"#{name}": name for name in names},
+                **some_values,
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        return answer["Attributes"]
+
+
+class ConditionError(Exception):
+    """A condition on an item does not hold; `item` is what is there."""
+
+    def __init__(self, item: Item) -> None:
+        super().__init__("a condition on an item does not hold")
+        self.item = item
+
+
+class TransactionError(Exception):
+    """A transaction was cancelled; `codes` says for each of its writes why."""
+
+    def __init__(self, codes: Sequence[str]) -> None:
+        super().__init__("a transaction was cancelled")
+        self.codes = codes
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) == "ConditionalCheckFailedException":
+            raise ConditionError(cast("Any", error.response).get("Item", {})) from error
+        raise
+
+
+@contextmanager
+def _cancelled() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) == "TransactionCanceledException":
+            reasons = cast("Any", error.response).get("CancellationReasons", [])
+            raise TransactionError([reason.get("Code", "") for reason in reasons]) from error
+        raise
+
+
+def file_sort_key(file: AnnouncedFile) -> str:
+    """`FILE#<kind>#<id>`."""
+    return f"FILE#{file.kind.name}#{file.id}"
+
+
+def message_name(timestamp_ms: int, number: int) -> str:
+    """What stands after `MESSAGE#`: the time, and a number for messages of the same millisecond."""
+    return f"{timestamp_ms:013d}#{number:06d}"
+
+
+def _journal_item(session_id: str, entry: JournalEntry) -> Item:
+    event = entry.event
+    key = safe_name(event.idempotency_key)
+    return _item(
+        session_id,
+        f"EVENT#{event.timestamp_ms:013d}#{key}",
+        {
+            "type": event.type,
+            "timestamp": event.timestamp_ms,
+            "received_at": entry.received_at_ms,
+            "event": None if entry.object_key else entry.content,
+            "event_key": entry.object_key,
+        },
+    )
+
+
+def _entry(item: Item) -> StoredEvent:
+    values = _values(item)
+    return StoredEvent(
+        received_at_ms=int(values["received_at"]),
+        content=values.get("event", ""),
+        object_key=values.get("event_key", ""),
+    )
+
+
+def _start_of(event: Event) -> int:
+    """When the meeting began, as far as one event can tell: a recording's start lies before its upload."""
+    earlier = milliseconds(event.fields.get("startTimestamp"))
+    day_ms = 86_400_000
+    return earlier if earlier and 0 <= event.timestamp_ms - earlier <= day_ms else event.timestamp_ms
+
+
+def _open_index(session_id: str, sort_key: str, file: AnnouncedFile) -> dict[str, str]:
+    return {"gsi2pk": f"OPEN#{_shard(session_id)}", "gsi2sk": f"{iso_time(file.deadline_ms)}#{sort_key}"}
+
+
+def _shard(session_id: str) -> int:
+    return hashlib.sha256(session_id.encode()).digest()[0] % OPEN_FILE_SHARDS
+
+
+def _pk(session_id: str) -> str:
+    return f"SESSION#{session_id}"
+
+
+def _key(session_id: str, sort_key: str) -> Item:
+    return {"pk": {"S": _pk(session_id)}, "sk": {"S": sort_key}}
+
+
+def _item(session_id: str, sort_key: str, values: Mapping[str, Json]) -> Item:
+    return _key(session_id, sort_key) | {
+        name: _typed(value) for name, value in values.items() if value is not None and value != ""
+    }
+
+
+def _typed(value: Json) -> Any:
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": value}
+        case int():
+            return {"N": str(value)}
+        case list() | tuple():
+            return {"L": [_typed(element) for element in value]}
+    raise TypeError(f"the table holds no {type(value).__name__}")
+
+
+_plain = TypeDeserializer().deserialize
+
+
+def _values(item: Item) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in item.items()}
+
+
+def _session(item: Item) -> Session:
+    values = _values(item)
+    return Session(
+        id=values["session_id"],
+        room=values["room"],
+        fqn=values["fqn"],
+        app_id=values["app_id"],
+        folder=values["folder"],
+        started_at_ms=int(values["started_at"]),
+        version=int(values.get("version", 0)),
+        messages_digest=values.get("messages_digest", ""),
+    )
+
+
+def _file(item: Item) -> FileRecord:
+    values = _values(item)
+    return FileRecord(
+        sort_key=values["sk"],
+        kind=values["kind"],
+        id=values["id"],
+        status=FileStatus(values["status"]),
+        deadline_ms=int(values["deadline"]),
+        tries=int(values["tries"]),
+        key=values.get("key", ""),
+        size=_whole(values.get("size")),
+        checksum=values.get("checksum", ""),
+        content_type=values.get("content_type", ""),
+        source_etag=values.get("source_etag", ""),
+        reason=values.get("reason", ""),
+        starts_at_ms=_whole(values.get("starts_at")),
+        duration_seconds=float(values["duration_seconds"]) if "duration_seconds" in values else None,
+        archived_at_ms=_whole(values.get("archived_at")),
+    )
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)

@@ -1,0 +1,50 @@
+"""Names in the bucket, made for people who browse it, out of names that anybody can choose."""
+
+import hashlib
+import re
+import unicodedata
+from datetime import UTC, datetime
+
+MAX_ROOM_BYTES = 200
+MAX_NAME_BYTES = 200
+
+# Letters and digits of any script, and what S3 and every browser leave alone.
+_UNSAFE = re.compile(r"[^\w.\-]+")
+
+
+def safe_name(text: str, *, max_bytes: int = MAX_NAME_BYTES) -> str:
+    """One path segment that is recognisable, harmless, and different for different texts.
+
+    A text that had to be changed carries eight hex digits of its hash, so that two rooms never share a folder.
+    """
+    normal = unicodedata.normalize("NFC", text)
+    safe = _UNSAFE.sub("-", normal).strip(".-")
+    cut = safe.encode()[: max_bytes - 9].decode(errors="ignore") if len(safe.encode()) > max_bytes else safe
+    if text and cut == text:
+        return cut
+    return f"{cut}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
+
+
+def session_folder(room: str, session_id: str, started_at_ms: int) -> str:
+    """`<room>/<YYYY-MM-DD>_<HH-MM-SS>Z_<first 8 of the session id>`, without a slash at the end."""
+    started = _utc(started_at_ms).strftime("%Y-%m-%d_%H-%M-%SZ")
+    return f"{safe_name(room, max_bytes=MAX_ROOM_BYTES)}/{started}_{safe_name(session_id[:8])}"
+
+
+def compact_time(ms: int) -> str:
+    """`20240625T101530Z`."""
+    return _utc(ms).strftime("%Y%m%dT%H%M%SZ")
+
+
+def iso_time(ms: int) -> str:
+    """`2024-06-25T10:15:30.123Z`: sorts by time as text."""
+    return _utc(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_day(ms: int) -> str:
+    """`2024-06-25`."""
+    return _utc(ms).strftime("%Y-%m-%d")
+
+
+def _utc(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

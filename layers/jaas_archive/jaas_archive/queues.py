@@ -1,0 +1,114 @@
+"""SQS: our messages in and out, and the claim bucket for those that are too large."""
+
+import random
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jaas_archive.aws import translated
+from jaas_archive.errors import InvalidMessageError
+from jaas_archive.messages import ClaimMessage, EventMessage, FileChangedMessage, Message, decode, encode
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
+
+MAX_MESSAGE_BYTES = 1_048_576
+"""SQS: body and attributes together (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html)."""
+_ATTRIBUTE_ALLOWANCE_BYTES = 4_096
+LONGEST_PAUSE_SECONDS = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimBucket:
+    """Holds the messages that are larger than SQS takes; its lifecycle outlasts every queue."""
+
+    client: "S3Client"
+    name: str
+
+    def put(self, body: str) -> ClaimMessage:
+        """Store a message's body."""
+        key = f"events/{uuid.uuid4()}.json"
+        with translated("store a large event"):
+            self.client.put_object(Bucket=self.name, Key=key, Body=body.encode(), ContentType="application/json")
+        return ClaimMessage(key)
+
+    def get(self, claim: ClaimMessage) -> str:
+        """The message's body."""
+        with translated("read a large event"):
+            return self.client.get_object(Bucket=self.name, Key=claim.key)["Body"].read().decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue."""
+
+    client: "SQSClient"
+    url: str
+
+    def send(self, body: str, *, attributes: Mapping[str, str] | None = None) -> None:
+        """Send an encoded message; it is in the queue when this returns.
+
+        Raises:
+            AwsUnavailableError: SQS did not take it.
+        """
+        with translated("send to SQS"):
+            self.client.send_message(
+                QueueUrl=self.url,
+                MessageBody=body,
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": text} for name, text in (attributes or {}).items()
+                },
+            )
+
+    def show_again_in(self, receipt_handle: str, seconds: int) -> None:
+        """Let a received message be delivered again after so many seconds."""
+        with translated("postpone an SQS message"):
+            self.client.change_message_visibility(
+                QueueUrl=self.url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )
+
+
+def fit(message: Message, claims: ClaimBucket) -> str:
+    """Encode a message; where it is too large for SQS, store it and encode the claim to it."""
+    body = encode(message)
+    if len(body) <= MAX_MESSAGE_BYTES - _ATTRIBUTE_ALLOWANCE_BYTES:
+        return body
+    return encode(claims.put(body))
+
+
+def unfold(body: str, claims: ClaimBucket) -> EventMessage | FileChangedMessage:
+    """Decode a message, following a claim.
+
+    Raises:
+        InvalidMessageError: it is none of ours.
+    """
+    message = decode(body)
+    if isinstance(message, ClaimMessage):
+        message = decode(claims.get(message))
+    if isinstance(message, ClaimMessage):
+        raise InvalidMessageError("a claim leads to a claim")
+    return message
+
+
+def unfold_event(body: str, claims: ClaimBucket) -> EventMessage:
+    """Decode a message that must hold an event, following a claim.
+
+    Raises:
+        InvalidMessageError: it does not.
+    """
+    message = unfold(body, claims)
+    if not isinstance(message, EventMessage):
+        raise InvalidMessageError("the queue takes events only")
+    return message
+
+
+def pause_seconds(receive_count: int, *, first_seconds: int, jitter: float | None = None) -> int:
+    """How long to wait after the n-th failed delivery: doubled each time up to an hour, then spread over ±25 %.
+
+    `jitter` between 0 and 1 replaces chance.
+    """
+    longest = min(first_seconds * (1 << min(receive_count - 1, 20)), LONGEST_PAUSE_SECONDS)
+    spread = random.random() if jitter is None else jitter  # noqa: S311 - no secret depends on it
+    return max(1, min(round(longest * (0.75 + spread / 2)), LONGEST_PAUSE_SECONDS))

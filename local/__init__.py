@@ -1,0 +1,1 @@
+"""What runs on your own machine: the embedded cloud, the JaaS simulator and the demo."""

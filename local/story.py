@@ -1,0 +1,355 @@
+"""One meeting from its webhooks to the archive, and all that must be true afterwards; the demo shows it, tests assert it."""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+
+from local.cloud import Stack
+from local.jaas.client import Delivery, WebhookClient
+from local.jaas.files import Link
+from local.jaas.meeting import Meeting, MeetingFile, Person, disorder
+
+type Item = dict[str, Any]
+"""An item of the meetings table, or an entry of `meeting.json`."""
+
+QUEUES = ("DownloadQueueUrl", "MeetingQueueUrl")
+DEAD_LETTER_QUEUES = ("DownloadDeadLetterQueueUrl", "MeetingDeadLetterQueueUrl")
+FUNCTIONS = ("receiver", "downloader", "transcript_enricher")
+_KINDS = {"RECORDING_UPLOADED": "recording", "CHAT_UPLOADED": "chat", "TRANSCRIPTION_UPLOADED": "transcript"}
+_POLL_SECONDS = 0.3
+_BLOCK_BYTES = 1024 * 1024
+_plain = TypeDeserializer().deserialize
+
+
+class StoryError(Exception):
+    """The story cannot go on; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A fact that must hold, whether it does, and what was found instead."""
+
+    fact: str
+    holds: bool
+    found: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedObject:
+    """An object of the archive bucket."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What a deployed stack has kept, read as its admin reads it."""
+
+    stack: Stack
+
+    def objects(self, prefix: str = "") -> list[ArchivedObject]:
+        """The bucket's objects by key."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [ArchivedObject(item["Key"], item["Size"]) for page in pages for item in page.get("Contents", [])]
+
+    def unfinished_uploads(self) -> list[str]:
+        """Keys of multipart uploads that were never completed."""
+        return [upload["Key"] for upload in self._s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])]
+
+    def sha256(self, key: str) -> str:
+        """The hash of an object's bytes."""
+        digest = hashlib.sha256()
+        for block in self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_BLOCK_BYTES):
+            digest.update(block)
+        return digest.hexdigest()
+
+    def content_type(self, key: str) -> str:
+        """How a browser will take the object."""
+        content_type: str = self._s3.head_object(Bucket=self.bucket, Key=key)["ContentType"]
+        return content_type
+
+    def document(self, key: str) -> Item:
+        """A JSON object, or nothing where there is none."""
+        try:
+            body = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return {}
+            raise
+        document: Item = json.loads(body)
+        return document
+
+    def items(self, session_id: str, prefix: str = "") -> list[Item]:
+        """The items of a session whose sort key begins so, in order."""
+        pages = (
+            self.stack.cloud.client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=self.stack.outputs["MeetingsTableName"],
+                KeyConditionExpression="pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else ""),
+                ExpressionAttributeValues={":pk": {"S": f"SESSION#{session_id}"}}
+                | ({":prefix": {"S": prefix}} if prefix else {}),
+                ConsistentRead=True,
+            )
+        )
+        return [
+            {name: _plain(value) for name, value in item.items()} for page in pages for item in page.get("Items", [])
+        ]
+
+    def waiting(self, outputs: Sequence[str] = QUEUES) -> int:
+        """How many messages are in these queues, those under way and those postponed included."""
+        counts = (
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        )
+        sqs = self.stack.cloud.client("sqs")
+        attributes = [
+            sqs.get_queue_attributes(QueueUrl=self.stack.outputs[output], AttributeNames=["All"])["Attributes"]
+            for output in outputs
+        ]
+        return sum(int(queue.get(count, 0)) for queue in attributes for count in counts)
+
+    @property
+    def bucket(self) -> str:
+        """The archive bucket's name."""
+        return self.stack.outputs["ArchiveBucketName"]
+
+    @property
+    def _s3(self) -> Any:
+        return self.stack.cloud.client("s3")
+
+
+def put_secret(stack: Stack, secret: str) -> None:
+    """Do what an admin does after "Reveal secret" in the JaaS console."""
+    stack.cloud.client("secretsmanager").put_secret_value(
+        SecretId=stack.outputs["WebhookSecretArn"], SecretString=secret
+    )
+
+
+def tell(
+    stack: Stack, secret: str, meeting: Meeting, links: Mapping[str, Link], *, doubled: float = 0.3
+) -> Iterator[Delivery]:
+    """Deliver a meeting's events, in disorder and partly twice."""
+    url, headers = stack.webhook()
+    deliveries = disorder(meeting.events(links), seed=meeting.seed, doubled=doubled)
+    with WebhookClient(url, secret, headers, timeout_seconds=30) as client:
+        yield from client.deliver_all(event.body for event in deliveries)
+
+
+def wait_until_settled(
+    archive: Archive, *, seconds: float = 60, on_progress: Callable[[int], None] = lambda _: None
+) -> None:
+    """Wait until nothing is left in the queues; `on_progress` hears how many messages are.
+
+    Raises:
+        StoryError: messages are left, or have landed in a dead-letter queue.
+    """
+    give_up_at = time.monotonic() + seconds
+    while left := archive.waiting():
+        on_progress(left)
+        if dead := archive.waiting(DEAD_LETTER_QUEUES):
+            raise StoryError(f"{dead} messages are in the dead-letter queues")
+        if time.monotonic() > give_up_at:
+            raise StoryError(f"{left} messages are still in the queues after {seconds:.0f} s")
+        time.sleep(_POLL_SECONDS)
+
+
+def check(archive: Archive, meeting: Meeting, links: Mapping[str, Link], secret: str) -> list[Check]:
+    """Compare everything that the archive holds of a meeting with what happened in it."""
+    return list(_Examiner(archive, meeting, links, secret).checks())
+
+
+def _differences(wanted: Sequence[Any], found: Sequence[Any]) -> str:
+    """What is missing and what is too much, shortened."""
+    missing = [item for item in wanted if item not in found]
+    surplus = [item for item in found if item not in wanted]
+    parts = [f"missing {missing[:3]}" if missing else "", f"not expected {surplus[:3]}" if surplus else ""]
+    return "; ".join(filter(None, parts)) or f"{len(found)} instead of {len(wanted)}, or in another order"
+
+
+class _Examiner:
+    """Holds what was read once for all checks."""
+
+    def __init__(self, archive: Archive, meeting: Meeting, links: Mapping[str, Link], secret: str) -> None:
+        self._archive = archive
+        self._meeting = meeting
+        self._links = links
+        self._secret = secret
+        self._items = archive.items(meeting.session_id)
+        session = next((item for item in self._items if item["sk"] == "SESSION"), {})
+        self._folder: str = session.get("folder", "")
+        self._document = archive.document(f"{self._folder}/meeting.json") if self._folder else {}
+
+    def checks(self) -> Iterator[Check]:
+        yield self._folder_is_named_for_the_meeting()
+        if not self._folder:
+            return
+        yield self._bucket_holds_the_files_and_nothing_else()
+        for file in self._meeting.files:
+            yield self._file_is_archived(file)
+        yield self._chat("the table", [self._message(item) for item in self._sorted("MESSAGE#", "chat")])
+        yield self._speech("the table", [self._spoken(item) for item in self._sorted("MESSAGE#", "speech")])
+        yield self._participants("the table", [item for item in self._items if item["sk"].startswith("PARTICIPANT#")])
+        entries = self._document.get("messages", [])
+        yield self._chat("meeting.json", [self._message(item) for item in entries if item["source"] == "chat"])
+        yield self._speech("meeting.json", [self._spoken(item) for item in entries if item["source"] == "speech"])
+        yield self._participants("meeting.json", self._document.get("participants", []))
+        yield self._meeting_is_described()
+        yield self._journal_holds_every_event_once()
+        yield self._nothing_is_left_over()
+        yield self._credentials_are_nowhere()
+
+    def _folder_is_named_for_the_meeting(self) -> Check:
+        room, session = re.escape(self._meeting.room), self._meeting.session_id[:8]
+        pattern = rf"{room}/\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\dZ_{session}"
+        return Check(
+            "the session has a folder that is named for room, time and session",
+            re.fullmatch(pattern, self._folder) is not None,
+            self._folder or "the table knows no such session",
+        )
+
+    def _bucket_holds_the_files_and_nothing_else(self) -> Check:
+        wanted = sorted([*(self._key(file) for file in self._meeting.files), f"{self._folder}/meeting.json"])
+        # The page for people may join the record for programs.
+        found = [item.key for item in self._archive.objects(self._folder) if not item.key.endswith("/meeting.html")]
+        return Check(f"the folder holds {len(wanted)} objects", wanted == found, _differences(wanted, found))
+
+    def _file_is_archived(self, file: MeetingFile) -> Check:
+        key = self._key(file)
+        fact = f"{PurePosixPath(key).name} is the file that JaaS had, byte for byte"
+        try:
+            found = (self._archive.sha256(key), self._archive.content_type(key))
+        except ClientError as error:
+            return Check(fact, holds=False, found=f"cannot be read: {error}")
+        status = [item["status"] for item in self._items if item.get("key") == key]
+        return Check(fact, (*found, status) == (file.sha256, file.content_type, ["archived"]), f"{found}, {status}")
+
+    def _chat(self, where: str, found: list[tuple[Any, ...]]) -> Check:
+        wanted = [
+            (line.timestamp_ms, line.content, line.jid, *self._identity(line.author), line.matched_by)
+            if line.matched_by != "unknown"
+            else (line.timestamp_ms, line.content, line.jid, "", "", "", "unknown")
+            for line in self._meeting.chat
+        ]
+        named = sum(line.matched_by != "unknown" for line in self._meeting.chat)
+        return Check(
+            f"{where} has {len(wanted)} chat messages, {named} with the name of who wrote them",
+            sorted(wanted) == sorted(found),
+            _differences(wanted, found),
+        )
+
+    def _speech(self, where: str, found: list[tuple[Any, ...]]) -> Check:
+        wanted = [(line.timestamp_ms, line.content, line.speaker.name) for line in self._meeting.speech]
+        return Check(
+            f"{where} has {len(wanted)} spoken lines with the speaker's name",
+            sorted(wanted) == sorted(found),
+            _differences(wanted, found),
+        )
+
+    def _participants(self, where: str, items: list[Item]) -> Check:
+        wanted = sorted(
+            (stay.jid, *self._identity(stay.person)) for stay in self._meeting.presences if stay.person.has_token
+        )
+        found = sorted(
+            (item.get("jid", ""), item.get("name", ""), item.get("email", ""), item.get("user_id", ""))
+            for item in items
+        )
+        return Check(
+            f"{where} has {len(wanted)} connections of participants", wanted == found, _differences(wanted, found)
+        )
+
+    def _meeting_is_described(self) -> Check:
+        wanted = {
+            "schema_version": 1,
+            "session_id": self._meeting.session_id,
+            "app_id": self._meeting.app_id,
+            "room": self._meeting.room,
+            "folder": self._folder,
+            "started_at_ms": self._meeting.started_at_ms,
+            "ended_at_ms": self._meeting.ended_at_ms,
+            "files": sorted((_KINDS[file.event_type], "archived", file.size_bytes) for file in self._meeting.files),
+        }
+        document = self._document
+        found = {name: document.get(name) for name in ("schema_version", "session_id", "app_id", "room", "folder")} | {
+            "started_at_ms": _milliseconds(document.get("started_at")),
+            "ended_at_ms": _milliseconds(document.get("ended_at")),
+            "files": sorted(
+                (str(file.get("kind")), str(file.get("status")), file.get("size") or 0)
+                for file in document.get("files", [])
+            ),
+        }
+        differing = {name: found[name] for name in wanted if wanted[name] != found[name]}
+        return Check("meeting.json describes the meeting and its files", not differing, f"differs in {differing}")
+
+    def _journal_holds_every_event_once(self) -> Check:
+        wanted = sorted(event.type for event in self._meeting.events(self._links))
+        found = sorted(item["type"] for item in self._items if item["sk"].startswith("EVENT#"))
+        return Check(
+            f"the journal holds the {len(wanted)} events, each once", wanted == found, _differences(wanted, found)
+        )
+
+    def _nothing_is_left_over(self) -> Check:
+        found = {
+            "messages in queues": self._archive.waiting(QUEUES),
+            "messages in dead-letter queues": self._archive.waiting(DEAD_LETTER_QUEUES),
+            "unfinished uploads": len(self._archive.unfinished_uploads()),
+        }
+        left = {name: count for name, count in found.items() if count}
+        return Check("no message and no unfinished upload is left over", not left, str(left))
+
+    def _credentials_are_nowhere(self) -> Check:
+        places = {
+            "the table": json.dumps(self._items, default=str),
+            "meeting.json": json.dumps(self._document),
+            **{f"the log of {name}": "\n".join(self._archive.stack.logs(name)) for name in FUNCTIONS},
+        }
+        tokens = [link.url.split("/")[4] for link in self._links.values()]
+        telling = [place for place, text in places.items() if any(word in text for word in (*tokens, self._secret))]
+        return Check(
+            "no link and no secret stands in the table, meeting.json or a log", not telling, ", ".join(telling)
+        )
+
+    def _key(self, file: MeetingFile) -> str:
+        if not file.recording:
+            return f"{self._folder}/{_KINDS[file.event_type]}.json"
+        starts_at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(file.starts_at_ms // 1000))
+        return f"{self._folder}/recording_{starts_at}_{file.recording_session_id[:8]}.mp4"
+
+    def _sorted(self, prefix: str, source: str) -> list[Item]:
+        return [item for item in self._items if item["sk"].startswith(prefix) and item.get("source") == source]
+
+    @staticmethod
+    def _identity(person: Person) -> tuple[str, str, str]:
+        return person.name, person.email, person.user_id
+
+    @staticmethod
+    def _message(item: Item) -> tuple[Any, ...]:
+        identity = [item.get(name, "") for name in ("jid", "name", "email", "user_id", "matched_by")]
+        return (_when(item), item.get("content", ""), *identity)
+
+    @staticmethod
+    def _spoken(item: Item) -> tuple[Any, ...]:
+        return _when(item), item.get("content", ""), item.get("name", "")
+
+
+def _when(item: Item) -> int:
+    """The time of a line, which the table has as a number and `meeting.json` as text."""
+    return int(item["timestamp"]) if "timestamp" in item else _milliseconds(item.get("at"))
+
+
+def _milliseconds(text: Any) -> int:
+    if not isinstance(text, str):
+        return -1
+    moment = datetime.fromisoformat(text)
+    return round(moment.timestamp() * 1000)

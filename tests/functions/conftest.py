@@ -1,0 +1,238 @@
+"""Whole handlers on moto: their queues, buckets, table and secret, and the messages carried between them."""
+
+import base64
+import json
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.downloader import app as downloader_app
+from functions.receiver import app as receiver_app
+from functions.transcript_enricher import app as enricher_app
+from jaas_archive.signature import sign
+from local.jaas.files import FileServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_secretsmanager import SecretsManagerClient
+    from types_boto3_sqs import SQSClient
+
+EVENTS = Path(__file__).parents[2] / "events"
+SECRET = "whsec_0123456789abcdef0123456789abcdef"
+ARCHIVE, CLAIMS, TABLE = "archive", "claims", "meetings"
+_MAX_ROUNDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the receiver answered."""
+
+    status: int
+    content: dict[str, Any]
+
+
+@dataclass(slots=True)
+class World:
+    """The account that the functions run in."""
+
+    s3: "S3Client"
+    sqs: "SQSClient"
+    dynamodb: "DynamoDBClient"
+    secrets: "SecretsManagerClient"
+    secret_arn: str
+    queues: dict[str, str] = field(default_factory=dict)
+    failed: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def post(self, body: bytes, *, headers: dict[str, str] | None = None, encoded: bool = False) -> Reply:
+        """Send a request to the receiver; signed unless headers are given."""
+        if headers is None:
+            stamp = str(int(time.time()))
+            headers = {"x-jaas-signature": f"t={stamp},v1={sign(SECRET, stamp, body)}"}
+        event = {
+            "headers": headers,
+            "body": base64.b64encode(body).decode() if encoded else body.decode(),
+            "isBase64Encoded": encoded,
+        }
+        answer = receiver_app.handler(event, context())
+        return Reply(int(answer["statusCode"]), json.loads(answer["body"]))
+
+    def accept(self, document: dict[str, Any]) -> None:
+        """Send an event that must be taken."""
+        reply = self.post(json.dumps(document).encode())
+        assert reply.status in (HTTPStatus.OK, HTTPStatus.ACCEPTED), reply
+
+    def settle(self) -> None:
+        """Carry messages to their functions until none is left that can be had now."""
+        for _ in range(_MAX_ROUNDS):
+            if not any(
+                [self._deliver("download", downloader_app.handler), self._deliver("meeting", enricher_app.handler)]
+            ):
+                return
+        pytest.fail("the queues never became empty")
+
+    def _deliver(self, name: str, handler: "Callable[[dict[str, Any], Any], dict[str, Any]]") -> bool:
+        messages = self.receive(name)
+        if not messages:
+            return False
+        records = [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message["Attributes"],
+                "eventSource": "aws:sqs",
+            }
+            for message in messages
+        ]
+        failed = {item["itemIdentifier"] for item in handler({"Records": records}, context())["batchItemFailures"]}
+        for record in records:
+            if record["messageId"] in failed:
+                self.failed[name].append(record["receiptHandle"])
+            else:
+                self.sqs.delete_message(QueueUrl=self.queues[name], ReceiptHandle=record["receiptHandle"])
+        return True
+
+    def receive(self, name: str) -> list[Any]:
+        """Messages of a queue that are visible now."""
+        return self.sqs.receive_message(
+            QueueUrl=self.queues[name],
+            MaxNumberOfMessages=10,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        ).get("Messages", [])
+
+    def messages_in(self, name: str) -> list[dict[str, Any]]:
+        """The visible messages' bodies; they stay."""
+        return [json.loads(message["Body"]) for message in self.receive(name)]
+
+    def show_all(self, name: str) -> None:
+        """Make the messages of a queue that failed visible now."""
+        for receipt_handle in self.failed.pop(name, []):
+            self.sqs.change_message_visibility(
+                QueueUrl=self.queues[name], ReceiptHandle=receipt_handle, VisibilityTimeout=0
+            )
+
+    def archived_keys(self) -> list[str]:
+        """All keys of the archive."""
+        return [item["Key"] for item in self.s3.list_objects_v2(Bucket=ARCHIVE).get("Contents", [])]
+
+    def object(self, suffix: str) -> bytes:
+        """The one object of the archive whose key ends so."""
+        (key,) = [key for key in self.archived_keys() if key.endswith(suffix)]
+        return self.s3.get_object(Bucket=ARCHIVE, Key=key)["Body"].read()
+
+    def meeting(self) -> dict[str, Any]:
+        """The only `meeting.json`."""
+        return cast("dict[str, Any]", json.loads(self.object("meeting.json")))
+
+    def items(self, prefix: str = "") -> list[dict[str, Any]]:
+        """The table's items, by sort key."""
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=TABLE)
+        items: list[dict[str, Any]] = [
+            {name: next(iter(value.values())) for name, value in item.items()}
+            for page in pages
+            for item in page["Items"]
+        ]
+        return sorted((item for item in items if item["sk"].startswith(prefix)), key=lambda item: item["sk"])
+
+
+def load_event(name: str) -> dict[str, Any]:
+    """A sample event."""
+    return cast("dict[str, Any]", json.loads((EVENTS / f"{name}.json").read_bytes()))
+
+
+def context() -> Any:
+    """What Lambda hands to a handler."""
+    return SimpleNamespace(
+        function_name="function",
+        memory_limit_in_mb=512,
+        invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:function",
+        aws_request_id=str(uuid.uuid4()),
+        get_remaining_time_in_millis=lambda: 900_000,
+    )
+
+
+@pytest.fixture
+def files(socket_enabled: None) -> Iterator[FileServer]:
+    """Where JaaS keeps files."""
+    with FileServer() as server:
+        yield server
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, files: FileServer) -> Iterator[World]:
+    """An empty account with the webhook secret set."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    with mock_aws():
+        world = _build()
+        environment = {
+            "ARCHIVE_BUCKET_NAME": ARCHIVE,
+            "CLAIM_BUCKET_NAME": CLAIMS,
+            "MEETINGS_TABLE_NAME": TABLE,
+            "WEBHOOK_SECRET_ARN": world.secret_arn,
+            "SIGNATURE_TOLERANCE_SECONDS": "86400",
+            "ALLOWED_APP_IDS": "",
+            "ALLOWED_LINK_ORIGINS": files.origin,
+            "FIRST_RETRY_SECONDS": "30",
+            "DOWNLOAD_QUEUE_URL": world.queues["download"],
+            "DOWNLOAD_DEAD_LETTER_QUEUE_URL": world.queues["download-dead"],
+            "MEETING_QUEUE_URL": world.queues["meeting"],
+            "MEETING_DEAD_LETTER_QUEUE_URL": world.queues["meeting-dead"],
+            "POWERTOOLS_METRICS_NAMESPACE": "JaasArchive",
+            "POWERTOOLS_SERVICE_NAME": "test",
+        }
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        for app in (receiver_app, downloader_app, enricher_app):
+            for made in vars(app).values():
+                if hasattr(made, "cache_clear"):
+                    made.cache_clear()
+        yield world
+
+
+def _build() -> World:
+    s3, sqs, dynamodb = boto3.client("s3"), boto3.client("sqs"), boto3.client("dynamodb")
+    secrets = boto3.client("secretsmanager")
+    for bucket in (ARCHIVE, CLAIMS):
+        s3.create_bucket(Bucket=bucket)
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"}
+            for name in ("pk", "sk", "gsi1pk", "gsi1sk", "gsi2pk", "gsi2sk")
+        ],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": index,
+                "KeySchema": [
+                    {"AttributeName": f"{prefix}pk", "KeyType": "HASH"},
+                    {"AttributeName": f"{prefix}sk", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+            for index, prefix in (("SessionsIndex", "gsi1"), ("OpenFilesIndex", "gsi2"))
+        ],
+    )
+    secret = secrets.create_secret(Name="webhook", SecretString=SECRET)
+    world = World(s3, sqs, dynamodb, secrets, secret["ARN"])
+    for name in ("download", "download-dead", "meeting", "meeting-dead"):
+        world.queues[name] = sqs.create_queue(QueueName=name)["QueueUrl"]
+    return world

@@ -1,0 +1,320 @@
+import base64
+import hashlib
+import json
+import random
+import time
+import zlib
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.jaas.faults import Changed, Corrupt, Cut, Drop, Fail, Header, HtmlPage, Redirect, Truncate
+from local.jaas.files import FileServer, Link
+from tests.functions.conftest import ARCHIVE, World, load_event
+
+MIB = 1 << 20
+FOLDER = "weeklysync/2026-07-01_09-02-11Z_4be1f0a7"
+RECORDING = f"{FOLDER}/recording_20260701T090211Z_tgwrnkqp.mp4"
+
+
+def mp4(size: int, *, seed: int = 1) -> bytes:
+    """Bytes that begin like an MP4."""
+    return b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + random.Random(seed).randbytes(size - 24)
+
+
+def uploaded(link: Link, event_type: str = "RECORDING_UPLOADED", **data: Any) -> dict[str, Any]:
+    """The event that announces a file, now."""
+    event = load_event(event_type)
+    event["timestamp"] = max(event["timestamp"], 1)
+    event["data"] |= {"preAuthenticatedLink": link.url, "linkExpiration": int(time.time() * 1000) + 3_600_000} | data
+    return event
+
+
+def publish(files: FileServer, content: bytes, name: str = "app/tgwrnkqpzdbmxjvu/weeklysync.mp4") -> Link:
+    return files.publish(content, name=name)
+
+
+@pytest.mark.parametrize("size", [24, 8 * MIB, 16 * MIB, 16 * MIB + 1, 40 * MIB])
+def test_archives_a_recording_byte_for_byte(world: World, files: FileServer, size: int) -> None:
+    content = mp4(size)
+    world.accept(uploaded(publish(files, content)))
+    world.settle()
+    assert hashlib.sha256(world.object(".mp4")).digest() == hashlib.sha256(content).digest()
+    assert RECORDING in world.archived_keys()
+
+
+def test_notes_file_and_status_in_the_table(world: World, files: FileServer) -> None:
+    content = mp4(17 * MIB)
+    link = publish(files, content)
+    world.accept(uploaded(link))
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert item["sk"] == "FILE#recording#tgwrnkqpzdbmxjvu.1782896531000"
+    assert (item["status"], item["key"], item["size"]) == ("archived", RECORDING, str(len(content)))
+    assert item["checksum"] == base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode()
+    assert item["source_etag"] == link.stored.etag
+    assert {"link", "lease_until", "reason", "gsi2pk"}.isdisjoint(item)
+
+
+def test_sets_content_type_and_metadata(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(100))
+    event = uploaded(link)
+    event["fqn"] = "app/Réunion du lundi"
+    world.accept(event)
+    world.settle()
+    (key,) = [key for key in world.archived_keys() if key.endswith(".mp4")]
+    head = world.s3.head_object(Bucket=ARCHIVE, Key=key)
+    assert head["ContentType"] == "video/mp4"
+    assert head["Metadata"] == {
+        "file": "4be1f0a7-63c2-4d1e-9b57-20c8de715f3a/FILE%23recording%23tgwrnkqpzdbmxjvu.1782896531000",
+        "session": "4be1f0a7-63c2-4d1e-9b57-20c8de715f3a",
+        "room": "R%C3%A9union du lundi",
+        "event": "0adceb10-e496-4e8b-a1e5-243286b8c742",
+        "duration-seconds": "2381",
+        "source-etag": link.stored.etag,
+    }
+
+
+def test_a_second_delivery_copies_nothing(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(100))
+    event = uploaded(link)
+    for _ in range(3):
+        world.accept(event)
+        world.settle()
+    assert [request.method for request in link.requests] == ["GET"]
+    assert world.items("FILE#")[0]["tries"] == "1"
+
+
+def test_an_archived_file_is_not_replaced_by_another_event(world: World, files: FileServer) -> None:
+    content = mp4(100)
+    world.accept(uploaded(publish(files, content)))
+    world.settle()
+    other = uploaded(files.publish(mp4(200, seed=2), name="elsewhere.mp4"))
+    world.accept(other | {"idempotencyKey": "another"})
+    world.settle()
+    assert world.object(".mp4") == content
+
+
+def test_two_recordings_of_a_session_lie_side_by_side(world: World, files: FileServer) -> None:
+    world.accept(uploaded(publish(files, mp4(100))))
+    # Same start, and ids that agree in the eight characters of the name.
+    world.accept(
+        uploaded(publish(files, mp4(100, seed=2)), recordingSessionId="tgwrnkqpOTHER") | {"idempotencyKey": "2"}
+    )
+    world.settle()
+    recordings = [key for key in world.archived_keys() if key.endswith(".mp4")]
+    assert len(recordings) == 2
+    bodies = {world.s3.get_object(Bucket=ARCHIVE, Key=key)["Body"].read() for key in recordings}
+    assert bodies == {mp4(100), mp4(100, seed=2)}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fail(503),
+        Fail(404, "ObjectNotFound"),
+        Fail(401, "NotAuthenticated"),
+        Drop(),
+        Cut(after_bytes=17 * MIB),
+        Truncate(after_bytes=17 * MIB),
+        Truncate(after_bytes=10),
+        HtmlPage(),
+        Header("Content-MD5", base64.b64encode(bytes(16)).decode()),
+        Redirect("http://169.254.169.254/latest/meta-data/"),
+    ],
+    ids=repr,
+)
+def test_a_failing_copy_leaves_nothing_behind_and_is_tried_again(world: World, files: FileServer, fault: Any) -> None:
+    content = mp4(20 * MIB)
+    link = publish(files, content)
+    link.faults.then(fault)
+    world.accept(uploaded(link))
+    world.settle()
+    if isinstance(fault, Redirect):
+        assert world.items("FILE#")[0]["status"] == "refused"
+        return
+    assert [key for key in world.archived_keys() if not key.endswith("meeting.json")] == []
+    assert world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []
+    item = world.items("FILE#")[0]
+    assert item["status"] == "pending"
+    assert item["reason"]
+    assert item["gsi2pk"].startswith("OPEN#")
+    world.show_all("download")
+    world.settle()
+    assert world.object(".mp4") == content
+
+
+def test_no_reason_holds_the_link(world: World, files: FileServer) -> None:
+    for fault in (Fail(500), Drop(), Cut(after_bytes=30), Truncate(after_bytes=30)):
+        link = publish(files, mp4(100_000))
+        link.faults.then(fault)
+        world.accept(uploaded(link, recordingSessionId=type(fault).__name__))
+        world.settle()
+    reasons = [item["reason"] for item in world.items("FILE#")]
+    assert len(reasons) == 4
+    assert not any("/p/" in reason or "http" in reason for reason in reasons)
+
+
+def test_follows_a_redirect_to_an_allowed_origin(world: World, files: FileServer) -> None:
+    link, target = publish(files, b""), publish(files, mp4(100))
+    link.faults.always(Redirect(target.url))
+    world.accept(uploaded(link))
+    world.settle()
+    assert world.object(".mp4") == mp4(100)
+
+
+def test_a_link_that_is_not_allowed_ends_in_the_dead_letter_queue_at_once(world: World, files: FileServer) -> None:
+    event = load_event("RECORDING_UPLOADED")
+    event["data"]["preAuthenticatedLink"] = "http://169.254.169.254/latest/meta-data/"
+    world.accept(event)
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert item["status"] == "refused"
+    assert "AllowedLinkOrigins" in item["reason"]
+    assert "link" not in item
+    (letter,) = world.receive("download-dead")
+    assert letter["MessageAttributes"]["reason"]["StringValue"] == item["reason"]
+    assert world.meeting()["files"][0]["status"] == "refused"
+
+
+def test_a_link_that_is_dead_after_its_deadline_ends_as_expired(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(100))
+    link.expire()
+    event = uploaded(link)
+    del event["data"]["linkExpiration"]
+    event["timestamp"] = int((time.time() - 25 * 3600) * 1000)
+    world.accept(event)
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["gsi2pk"].split("#")[0]) == ("expired", "FAILED")
+    assert "link" not in item
+    assert len(world.receive("download-dead")) == 1
+
+
+def test_a_link_that_works_after_its_deadline_is_copied(world: World, files: FileServer) -> None:
+    event = uploaded(publish(files, mp4(100)))
+    del event["data"]["linkExpiration"]
+    event["timestamp"] = int((time.time() - 25 * 3600) * 1000)
+    world.accept(event)
+    world.settle()
+    assert world.object(".mp4") == mp4(100)
+
+
+def test_an_expired_file_is_archived_when_a_later_event_brings_a_new_link(world: World, files: FileServer) -> None:
+    dead = publish(files, mp4(100))
+    dead.expire()
+    event = uploaded(dead)
+    del event["data"]["linkExpiration"]
+    event["timestamp"] = int((time.time() - 25 * 3600) * 1000)
+    world.accept(event)
+    world.settle()
+    world.accept(uploaded(publish(files, mp4(100))) | {"idempotencyKey": "recovered"})
+    world.settle()
+    assert [item["status"] for item in world.items("FILE#")] == ["archived"]
+
+
+def test_a_copy_that_another_holds_is_left_alone_until_its_lease_ends(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(100))
+    event = uploaded(link)
+    world.accept(event)
+    world.settle()
+    (item,) = world.items("FILE#")
+    world.dynamodb.update_item(
+        TableName="meetings",
+        Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}},
+        UpdateExpression="SET #s = :copying, lease_until = :until",
+        ExpressionAttributeNames={"#s": "status"},
+        ExpressionAttributeValues={
+            ":copying": {"S": "copying"},
+            ":until": {"N": str(int(time.time() * 1000) + 900_000)},
+        },
+    )
+    world.accept(event)
+    world.settle()
+    assert len(link.requests) == 1
+
+
+def test_an_object_stored_by_an_invocation_that_died_is_adopted(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(100))
+    event = uploaded(link)
+    world.accept(event)
+    world.settle()
+    (item,) = world.items("FILE#")
+    world.dynamodb.update_item(
+        TableName="meetings",
+        Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}},
+        UpdateExpression="SET #s = :copying, lease_until = :until REMOVE #k, #n",
+        ExpressionAttributeNames={"#s": "status", "#k": "key", "#n": "size"},
+        ExpressionAttributeValues={":copying": {"S": "copying"}, ":until": {"N": "1"}},
+    )
+    world.accept(event)
+    world.settle()
+    (again,) = world.items("FILE#")
+    assert (again["status"], again["key"], again["size"]) == ("archived", item["key"], item["size"])
+    assert len(link.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "content_type"),
+    [
+        (b'{"messages":[]}', "transcript.json", "application/json"),
+        (b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello\n", "transcript.vtt", "text/vtt; charset=utf-8"),
+        (b"Ada: hello\n", "transcript.txt", "text/plain; charset=utf-8"),
+    ],
+)
+def test_a_transcript_gets_its_true_extension(
+    world: World, files: FileServer, content: bytes, name: str, content_type: str
+) -> None:
+    world.accept(uploaded(files.publish(content, name="app/transcript.json"), "TRANSCRIPTION_UPLOADED"))
+    world.settle()
+    assert world.object(name) == content
+    (key,) = [key for key in world.archived_keys() if key.endswith(name)]
+    assert world.s3.head_object(Bucket=ARCHIVE, Key=key)["ContentType"] == content_type
+
+
+def test_two_chats_of_a_session_are_both_kept(world: World, files: FileServer) -> None:
+    bodies = {json.dumps({"messages": [], "n": number}).encode() for number in range(2)}
+    for number, body in enumerate(sorted(bodies)):
+        event = uploaded(files.publish(body, name=f"app/chat-{number}.json"), "CHAT_UPLOADED")
+        world.accept(event | {"idempotencyKey": str(number)})
+    world.settle()
+    chats = [key for key in world.archived_keys() if "/chat" in key]
+    assert len(chats) == 2
+    assert {world.s3.get_object(Bucket=ARCHIVE, Key=key)["Body"].read() for key in chats} == bodies
+
+
+@pytest.mark.parametrize("room", ["../../etc/passwd", "..", "a/b/../c", "\u202egnp.exe", "x" * 2000, "<script>", "."])
+def test_no_room_name_leaves_its_folder(world: World, files: FileServer, room: str) -> None:
+    event = uploaded(publish(files, mp4(100)))
+    event["fqn"] = f"app/{room}"
+    world.accept(event)
+    world.settle()
+    keys = world.archived_keys()
+    assert len(keys) == 2
+    for key in keys:
+        assert key.count("/") == 2
+        assert not {"..", ".", ""} & set(key.split("/"))
+        assert len(key.encode()) < 1024
+        assert "<" not in key
+
+
+def test_the_link_is_gone_from_the_journal(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(100))
+    world.accept(uploaded(link))
+    world.settle()
+    everything = json.dumps(world.items()) + world.object("meeting.json").decode()
+    assert urlsplit(link.url).path not in everything
+
+
+def test_a_corrupt_file_is_found_out_by_its_md5(world: World, files: FileServer) -> None:
+    content = mp4(100)
+    link = publish(files, content)
+    link.faults.then(Corrupt(at_byte=50))
+    link.faults.then(Changed())
+    world.accept(uploaded(link))
+    world.settle()
+    assert "MD5" in world.items("FILE#")[0]["reason"]
+    world.show_all("download")
+    world.settle()
+    assert world.object(".mp4") == content

@@ -1,0 +1,207 @@
+import base64
+import json
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from jaas_archive.signature import sign
+from tests.functions.conftest import EVENTS, SECRET, World
+
+WITH_A_FILE = {"RECORDING_UPLOADED", "CHAT_UPLOADED", "TRANSCRIPTION_UPLOADED"}
+
+
+def envelope(**changes: object) -> bytes:
+    event = {
+        "idempotencyKey": "9e9e7420-562d-4659-8e22-44b9b22aaa49",
+        "eventType": "PARTICIPANT_JOINED",
+        "sessionId": "9a441d60-ceaf-4eba-b0a8-a7d940a76e1b",
+        "timestamp": 1719366173483,
+        "fqn": "vpaas-magic-cookie-96f0941768964ab380ed0fbada7a502f/weeklysync",
+        "data": {"name": "Test User"},
+    }
+    return json.dumps(event | changes).encode()
+
+
+def signed(body: bytes, *, secret: str = SECRET, stamp: str | None = None) -> dict[str, str]:
+    stamp = stamp or str(int(time.time()))
+    return {"x-jaas-signature": f"t={stamp},v1={sign(secret, stamp, body)}"}
+
+
+@pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
+def test_takes_every_sample_event_and_hands_it_on_as_it_came(world: World, path: Path) -> None:
+    body = path.read_bytes()
+    document = json.loads(body)
+    reply = world.post(body)
+    if set(document) == {"fqn"}:
+        assert (reply.status, reply.content) == (HTTPStatus.OK, {})
+        assert world.messages_in("meeting") == []
+        return
+    assert reply.status == (HTTPStatus.OK if document["eventType"] == "SETTINGS_PROVISIONING" else HTTPStatus.ACCEPTED)
+    (message,) = world.messages_in("meeting")
+    assert message["event"] == document
+    downloads = world.messages_in("download")
+    assert [message["event"] for message in downloads] == ([document] if document["eventType"] in WITH_A_FILE else [])
+
+
+def test_verifies_the_vector_that_8x8_publishes(world: World) -> None:
+    world.secrets.put_secret_value(SecretId="webhook", SecretString="whsec_9635df66714a4cf088ee9d0979dd3bf6")
+    header = {"x-jaas-signature": "t=1632490060,v1=xlzqEojlh4qb21sQpXYsWgyK8x9HVpz+RQldsv18rV0="}
+    reply = world.post((EVENTS / "signature_vector.json").read_bytes(), headers=header)
+    # The signature matches; only its time, in 2021, is outside of the tolerance.
+    assert reply.status == HTTPStatus.UNAUTHORIZED
+    assert "too old" in reply.content["error"]
+
+
+def test_signs_over_the_raw_bytes_of_a_body_that_api_gateway_encoded(world: World) -> None:
+    body = b' {"eventType" : "ROOM_CREATED",\r\n "fqn":"app/room", "sessionId":"s"}\n'
+    assert world.post(body, encoded=True).status == HTTPStatus.ACCEPTED
+
+
+def test_accepts_when_any_of_several_signatures_matches(world: World) -> None:
+    body = envelope()
+    stamp = str(int(time.time()))
+    wrong = base64.b64encode(bytes(32)).decode()
+    header = {"x-jaas-signature": f"t={stamp},v0=abc=,v1={wrong},v1={sign(SECRET, stamp, body)}"}
+    assert world.post(body, headers=header).status == HTTPStatus.ACCEPTED
+
+
+@pytest.mark.parametrize("separator", [" ", ",", "\n", ", "])
+def test_accepts_either_secret_while_they_are_rotated(world: World, separator: str) -> None:
+    world.secrets.put_secret_value(SecretId="webhook", SecretString=f"whsec_old{separator}whsec_new")
+    body = envelope()
+    for secret in ("whsec_old", "whsec_new"):
+        assert world.post(body, headers=signed(body, secret=secret)).status == HTTPStatus.ACCEPTED
+
+
+def test_looks_at_the_secret_again_before_it_refuses(world: World) -> None:
+    body = envelope()
+    assert world.post(body).status == HTTPStatus.ACCEPTED
+    world.secrets.put_secret_value(SecretId="webhook", SecretString="whsec_changed")
+    assert world.post(body, headers=signed(body, secret="whsec_changed")).status == HTTPStatus.ACCEPTED
+
+
+@pytest.mark.parametrize("value", ["", " \n", ","])
+def test_answers_503_until_the_secret_is_set(world: World, value: str) -> None:
+    world.secrets.delete_secret(SecretId="webhook", ForceDeleteWithoutRecovery=True)
+    if value:
+        world.secrets.create_secret(Name="webhook", SecretString=value)
+    reply = world.post(envelope())
+    assert reply.status == HTTPStatus.SERVICE_UNAVAILABLE
+    assert world.messages_in("meeting") == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "t=1719366173",
+        "v1=abc=",
+        "t=,v1=abc=",
+        "t=-1,v1=abc=",
+        "t=1719366173,v1=",
+        "t=1719366173,v2=abc=",
+        "t=99999999999999999999,v1=abc=",
+        "t=١٢٣,v1=abc=",
+        "garbage",
+        "v1=" + "a" * 5000,
+    ],
+)
+def test_refuses_a_header_that_proves_nothing(world: World, header: str | None) -> None:
+    reply = world.post(envelope(), headers={} if header is None else {"x-jaas-signature": header})
+    assert reply.status == HTTPStatus.UNAUTHORIZED
+    assert world.messages_in("meeting") == []
+
+
+def test_refuses_a_changed_body_and_a_foreign_secret(world: World) -> None:
+    body = envelope()
+    for headers, sent in ((signed(body), body + b" "), (signed(body, secret="whsec_other"), body)):
+        assert world.post(sent, headers=headers).status == HTTPStatus.UNAUTHORIZED
+    assert world.messages_in("meeting") == []
+
+
+@pytest.mark.parametrize("offset", [-86_500, 86_500])
+def test_refuses_a_signature_outside_of_the_tolerance(world: World, offset: int) -> None:
+    body = envelope()
+    stamp = str(int(time.time()) + offset)
+    assert world.post(body, headers=signed(body, stamp=stamp)).status == HTTPStatus.UNAUTHORIZED
+
+
+def test_accepts_a_late_retry_within_the_tolerance(world: World) -> None:
+    body = envelope()
+    stamp = str(int(time.time()) - 80_000)
+    assert world.post(body, headers=signed(body, stamp=stamp)).status == HTTPStatus.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"42",
+        b'"text"',
+        b"null",
+        b"{}",
+        b'{"eventType":"X"}',
+        b'{"eventType":7,"data":{}}',
+        b'{"sessionId":"s","fqn":"a/b"}',
+        b'{"eventType":"X","fqn":"a/b","data":NaN}',
+        b'{"eventType":"X","fqn":"a/b","data":1e999}',
+        b'{"eventType":"X","fqn":"a/b","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=lambda body: body[:40].decode(),
+)
+def test_answers_400_to_what_can_never_be_an_event(world: World, body: bytes) -> None:
+    assert world.post(body).status == HTTPStatus.BAD_REQUEST
+    assert world.messages_in("meeting") == []
+
+
+def test_keeps_an_event_with_a_lone_surrogate(world: World) -> None:
+    assert world.post(b'{"eventType":"X","fqn":"a/b","data":{"name":"\\ud800"}}').status == HTTPStatus.ACCEPTED
+    (message,) = world.messages_in("meeting")
+    assert message["event"]["data"]["name"] == "?"
+
+
+def test_answers_an_unsigned_settings_request_without_a_trace(world: World) -> None:
+    reply = world.post((EVENTS / "trap_settings_provisioning_only_fqn.json").read_bytes(), headers={})
+    assert (reply.status, reply.content) == (HTTPStatus.OK, {})
+    assert world.messages_in("meeting") == []
+
+
+def test_answers_a_settings_request_also_when_the_queue_is_gone(world: World) -> None:
+    world.sqs.delete_queue(QueueUrl=world.queues["meeting"])
+    reply = world.post((EVENTS / "SETTINGS_PROVISIONING.json").read_bytes())
+    assert (reply.status, reply.content) == (HTTPStatus.OK, {})
+
+
+@pytest.mark.parametrize("queue", ["meeting", "download"])
+def test_answers_503_when_sqs_does_not_take_the_event(world: World, queue: str) -> None:
+    world.sqs.delete_queue(QueueUrl=world.queues[queue])
+    reply = world.post((EVENTS / "RECORDING_UPLOADED.json").read_bytes())
+    assert (reply.status, reply.content) == (HTTPStatus.SERVICE_UNAVAILABLE, {"error": "try again later"})
+
+
+def test_serves_only_allowed_apps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_APP_IDS", "app-one, app-two")
+    for fqn, status in (("app-two/room", HTTPStatus.ACCEPTED), ("app-three/room", HTTPStatus.FORBIDDEN)):
+        assert world.post(envelope(fqn=fqn)).status == status
+
+
+def test_no_answer_holds_the_secret_or_a_digest(world: World) -> None:
+    body = envelope()
+    stamp = str(int(time.time()))
+    reply = world.post(body, headers={"x-jaas-signature": f"t={stamp},v1=AAAA"})
+    assert reply.status == HTTPStatus.UNAUTHORIZED
+    assert SECRET not in json.dumps(reply.content)
+    assert sign(SECRET, stamp, body) not in json.dumps(reply.content)
+
+
+def test_an_event_larger_than_a_message_arrives_by_claim(world: World) -> None:
+    assert world.post(envelope(data={"name": "x" * 2_000_000})).status == HTTPStatus.ACCEPTED
+    (message,) = world.messages_in("meeting")
+    assert message["type"] == "claim"
+    stored = world.s3.get_object(Bucket="claims", Key=message["key"])["Body"].read()
+    assert len(json.loads(stored)["event"]["data"]["name"]) == 2_000_000

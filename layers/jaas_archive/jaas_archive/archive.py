@@ -1,7 +1,6 @@
 """The archive bucket: files come in whole, verified and once, or not at all."""
 
 import base64
-import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from jaas_archive.aws import error_code, translated
 from jaas_archive.errors import AwsUnavailableError
-from jaas_archive.events import Event, Json
+from jaas_archive.events import Event
 from jaas_archive.names import compact_time, safe_name
 
 if TYPE_CHECKING:
@@ -163,13 +162,12 @@ class Archive:
             self.client.put_object(Bucket=self.bucket, Key=key, Body=content.encode(), ContentType="application/json")
         return key
 
-    def put_versioned(self, key: str, document: Mapping[str, Json], *, version: int) -> None:
-        """Write a JSON document unless a newer version of it is there.
+    def put_versioned(self, key: str, body: bytes, *, content_type: str, version: int) -> None:
+        """Write a document unless a newer version of it is there.
 
         Raises:
             AwsUnavailableError: S3 failed, or others wrote at the same moment, again and again.
         """
-        body = json.dumps(document, ensure_ascii=False, indent=1).encode()
         for _ in range(_MEETING_WRITE_ATTEMPTS):
             existing = self.find(key)
             if existing and int(existing.metadata.get("version", "0")) > version:
@@ -181,7 +179,7 @@ class Archive:
                         Bucket=self.bucket,
                         Key=key,
                         Body=body,
-                        ContentType="application/json",
+                        ContentType=content_type,
                         Metadata={"version": str(version)},
                         **condition,
                     )

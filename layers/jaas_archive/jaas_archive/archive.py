@@ -150,6 +150,14 @@ class Archive:
             etag=head["ETag"],
         )
 
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys of all objects, or of those that begin so; only the admin's commands may list the bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        with translated("list the bucket"):
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield item["Key"]
+
     def read(self, key: str) -> bytes:
         """A small object's bytes."""
         with translated("read an object"):

@@ -5,7 +5,7 @@ A wrong name is worse than none: where one rung leads to two people, nobody is n
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from jaas_archive.conversation import Line
@@ -21,7 +21,7 @@ class Confidence(StrEnum):
     STRONG = "strong"
     """The connection's UUID fits, or another event named who has this JID."""
     WEAK = "weak"
-    """Only 32 bits of the JID fit."""
+    """Only 32 bits of the JID fit; where the file says the same name, that makes it strong."""
     CLAIMED = "claimed"
     """The file says so itself: whatever name somebody chose."""
     NONE = "none"
@@ -75,7 +75,7 @@ class Directory:
                 continue
             if known is None or (rung.confidence is Confidence.WEAK and self._denied(line, known, number)):
                 return _AMBIGUOUS
-            author = self._author(rung, known)
+            author = _agreed(self._author(rung, known), line)
             if author.name:
                 return author
             nameless = nameless or author
@@ -97,6 +97,13 @@ class Directory:
             known.email or (person.email if person else ""),
             known.user_id,
         )
+
+
+def _agreed(author: Author, line: Line) -> Author:
+    """Two weak words that agree are a strong one."""
+    if author.confidence is Confidence.WEAK and author.name and author.name.casefold() == line.name.casefold():
+        return replace(author, confidence=Confidence.STRONG)
+    return author
 
 
 def directory(connections: Iterable[Connection], traces: Iterable[Trace], people: Iterable[Person]) -> Directory:

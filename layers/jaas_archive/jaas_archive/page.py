@@ -69,6 +69,7 @@ class Recording:
     number: int
     name: str
     href: str
+    label: str
     from_ms: int
     until_ms: int
 
@@ -86,6 +87,7 @@ class Row:
     time: str
     at: str
     jump: str
+    part: int
     content: str
     long: bool
     follows: bool
@@ -135,6 +137,7 @@ def view(document: Mapping[str, Json]) -> dict[str, Any]:
         "chunks": [list(chunk) for chunk in batched(rows, _ROWS_IN_CHUNK, strict=False)],
         "voices": sorted(enumerate(names), key=lambda voice: (-names[voice[1]], voice[1].casefold())),
         "voice_counts": names,
+        "rows_in_chunk": _ROWS_IN_CHUNK,
         "sources": Counter(row.source for row in rows),
         "polls": [_poll(poll) for poll in document["polls"]],
         "reactions": _reactions(document["reactions"]),
@@ -168,6 +171,7 @@ def _rows(
             time=clock((at_ms - zero_ms) / 1000),
             at=message["at"],
             jump=f"{recording.number}:{(at_ms - recording.from_ms) / 1000:g}" if recording and inside else "",
+            part=recording.number + 1 if recording else 0,
             content=message["content"],
             long=len(message["content"]) > _LONG_CHARACTERS,
             follows=follows and not doubt,
@@ -188,11 +192,13 @@ def _recordings(document: Mapping[str, Json]) -> list[Recording]:
         if file["kind"] == "recording" and file.get("name") and file.get("starts_at")
     )
     day_seconds = 24 * _HOUR_SECONDS
+    started_ms = _ms(document["started_at"])
     return [
         Recording(
             number=number,
             name=name,
             href=_href(name),
+            label=f"from {clock((_ms(starts_at) - started_ms) / 1000)}" + (f", {duration(seconds)}" if seconds else ""),
             from_ms=_ms(starts_at),
             until_ms=_ms(starts_at) + round((day_seconds if seconds is None else seconds) * 1000),
         )
@@ -240,6 +246,7 @@ def _person(person: Mapping[str, Json], line: _TimeLine, talked: float) -> dict[
     talk_seconds = person.get("talk_seconds", 0)
     return {
         **person,
+        "email": person.get("email", ""),
         "shown_name": name,
         "initials": initials(name),
         "hue": hue(name),
@@ -335,9 +342,9 @@ def hue(name: str) -> int:
 
 
 def clock(seconds: float) -> str:
-    """`4:07`, `1:04:07`, `-0:30`."""
+    """`4:07`, `1:04:07`, minus sign first below zero."""
     whole = int(abs(seconds))
-    sign = "-" if seconds < 0 and whole else ""
+    sign = "\N{MINUS SIGN}" if seconds < 0 and whole else ""
     minutes = f"{whole // _MINUTE_SECONDS % 60}:{whole % 60:02d}"
     return f"{sign}{whole // _HOUR_SECONDS}:{minutes:0>5}" if whole >= _HOUR_SECONDS else f"{sign}{minutes}"
 

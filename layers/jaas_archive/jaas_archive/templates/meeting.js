@@ -121,6 +121,7 @@
     if (loaded === number) return;
     loaded = number;
     part.selectedIndex = number;
+    video.hidden = false;
     video.preload = "metadata";
     video.src = part.options[number].value;
     captions(number);
@@ -174,6 +175,7 @@
   });
   video.addEventListener("error", () => {
     note.textContent = "The recording does not lie beside this page. Download the whole folder and open the page from there to play it.";
+    video.hidden = true;
     loaded = -1;
   });
   video.addEventListener("play", () => {

@@ -215,6 +215,9 @@ _BLANK = FileRecord(
     reason="",
     starts_at_ms=None,
     duration_seconds=None,
+    plays_seconds=None,
+    mismatched=False,
+    checkpoint=None,
     archived_at_ms=START_MS + 40 * MINUTE_MS,
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jaas_archive.archive import Archive
+from jaas_archive.archive import Archive, StoredObject
 from jaas_archive.enriching import Enricher
 from jaas_archive.events import read_event
 from jaas_archive.journal import read_journal
@@ -88,17 +88,9 @@ def tell(world: World, one: Any) -> str:
     record = enricher.meetings.announce(session_id, file)
     metadata = {"file": f"{session_id}/{record.sort_key}"}
     if record.status != "archived":
-        enricher.archive.put_new(key, body, content_type="application/json", metadata=metadata)
-        enricher.meetings.finish_copy(
-            session_id,
-            record.sort_key,
-            key=key,
-            size=len(body),
-            checksum="yZRlqg==",
-            content_type="application/json",
-            source_etag="etag",
-            now_ms=START_MS,
-        )
+        stored = StoredObject(key, len(body), "yZRlqg==", "application/json", metadata | {"source-etag": "etag"})
+        world.s3.put_object(Bucket=ARCHIVE, Key=key, Body=body, ContentType=stored.content_type, Metadata=metadata)
+        enricher.meetings.finish_copy(session_id, record.sort_key, stored, now_ms=START_MS)
     enricher.note(FileChangedMessage(session_id, record.sort_key))
     return session_id
 

@@ -7,7 +7,7 @@ the table's journal holds them.
 import gzip
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from jaas_archive.meetings import FileRecord, FileStatus, Session, StoredEvent
@@ -44,11 +44,12 @@ def read_journal(content: bytes) -> Journal:
         for line in filter(None, gzip.decompress(content).decode().split("\n")):
             match json.loads(line):
                 case {"session": dict(values)}:
-                    session = Session(**values)
+                    session = Session(**_known(Session, values))
                 case {"file": dict(values)}:
-                    files.append(FileRecord(**(values | {"status": FileStatus(values["status"])})))
+                    status = FileStatus(values["status"])
+                    files.append(FileRecord(**_known(FileRecord, values | {"status": status, "checkpoint": None})))
                 case {"event": dict(values)}:
-                    events.append(StoredEvent(**values))
+                    events.append(StoredEvent(**_known(StoredEvent, values)))
     except (OSError, EOFError, TypeError, KeyError) as error:
         raise ValueError("not a journal of a session") from error
     if session is None:
@@ -56,11 +57,16 @@ def read_journal(content: bytes) -> Journal:
     return Journal(session, tuple(files), tuple(events))
 
 
+def _known(record: type, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a record's fields: an older journal may lack some, a newer one hold others."""
+    return {field.name: values.get(field.name) for field in fields(record)}
+
+
 def _lines(session: Session, files: Sequence[FileRecord], events: Sequence[StoredEvent]) -> Iterator[str]:
     # What the table says of its own items is no part of what happened.
     yield _line("session", {**asdict(session), "messages_digest": ""})
     for file in sorted(files, key=lambda file: file.sort_key):
-        yield _line("file", asdict(file))
+        yield _line("file", {**asdict(file), "checkpoint": None})
     for event in sorted(events, key=lambda event: event.sort_key):
         yield _line("event", asdict(event))
 

@@ -189,7 +189,7 @@ def _recordings(document: Mapping[str, Json]) -> list[Recording]:
     found = sorted(
         (file["starts_at"], file["name"], file.get("duration_seconds"))
         for file in document["files"]
-        if file["kind"] == "recording" and file.get("name") and file.get("starts_at")
+        if file["kind"] == "recording" and file["status"] == "archived" and file.get("starts_at")
     )
     day_seconds = 24 * _HOUR_SECONDS
     started_ms = _ms(document["started_at"])

@@ -52,7 +52,8 @@ class Rebuilder:
         named = f"{journal.session.id}/{file.sort_key}"
         for key in self.archive.keys(journal.session.folder + "/"):
             stored = self.archive.find(key)
-            if stored and stored.metadata.get("file") == named:
+            # What is kept aside was refused; the journal says so once it knows.
+            if stored and "/aside/" not in key and stored.metadata.get("file") == named:
                 return replace(
                     file,
                     status=FileStatus.ARCHIVED,

@@ -282,8 +282,8 @@ def _captions(messages: Sequence[_Message], files: Sequence[FileRecord]) -> dict
     return {
         str(PurePosixPath(file.key).with_suffix(".vtt")): text
         for file in files
-        if file.kind == "recording" and file.key and file.starts_at_ms is not None
-        if (text := web_vtt(spoken, starts_at_ms=file.starts_at_ms, duration_seconds=file.duration_seconds))
+        if file.kind == "recording" and file.status is FileStatus.ARCHIVED and file.starts_at_ms is not None
+        if (text := web_vtt(spoken, starts_at_ms=file.starts_at_ms, duration_seconds=_seconds(file)))
     }
 
 
@@ -346,16 +346,21 @@ def _file_entry(session: Session, file: FileRecord) -> dict[str, Json]:
             "status": file.status.value,
             "name": file.key.removeprefix(session.folder + "/"),
             "size": file.size,
-            "checksum_crc32": file.checksum,
+            "checksum_crc32c": file.checksum,
             "content_type": file.content_type,
             "source_etag": file.source_etag,
             "starts_at": _time(file.starts_at_ms),
-            "duration_seconds": file.duration_seconds,
+            "duration_seconds": _seconds(file),
             "archived_at": _time(file.archived_at_ms),
             "link_dies_at": None if file.status is FileStatus.ARCHIVED else iso_time(file.deadline_ms),
             "reason": file.reason,
         }
     )
+
+
+def _seconds(file: FileRecord) -> float | None:
+    """How long a recording is, by its event or else by the file itself."""
+    return file.plays_seconds if file.duration_seconds is None else file.duration_seconds
 
 
 def _room_time(events: Iterable[Event], event_type: str) -> str | None:

@@ -2,14 +2,18 @@
 
 import json
 import random
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, cast
 
+import pytest
+from botocore.exceptions import EndpointConnectionError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaas_archive.archive import Archive, StoredObject
 from jaas_archive.enriching import Enricher
+from jaas_archive.errors import AwsUnavailableError
 from jaas_archive.events import read_event
 from jaas_archive.journal import read_journal
 from jaas_archive.kinds import announced_file
@@ -247,3 +251,63 @@ def test_people_find_their_sessions_and_messages(world: World) -> None:
     mine = [item["content"]["S"] for item in query("auth0|ada", "MESSAGE#2024-06-26")]
     wanted = [text for _, jid, text in sorted([*CHAT, *SPEECH]) if USERS.get(jid, ("",))[0] == "Ada Nwosu"]
     assert mine == wanted
+
+
+@dataclass(slots=True)
+class WatchedS3:
+    """S3 that counts what is put, and fails for one name."""
+
+    s3: Any
+    fails_for: str = ""
+    puts: Counter[str] = field(default_factory=Counter)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def put_object(self, **request: Any) -> Any:
+        name = request["Key"].rpartition("/")[2]
+        if name == self.fails_for:
+            raise EndpointConnectionError(endpoint_url="https://s3.example")
+        self.puts[name] += 1
+        return self.s3.put_object(**request)
+
+
+def version_of(world: World, suffix: str) -> str:
+    (key,) = [key for key in world.archived_keys() if key.endswith(suffix)]
+    return world.s3.head_object(Bucket=ARCHIVE, Key=key)["Metadata"]["version"]
+
+
+def test_an_enricher_that_dies_before_the_page_leaves_it_to_the_next(world: World) -> None:
+    first, *others = news()
+    session_id = tell(world, first)
+    enricher_of(world).update_record(session_id)
+    for one in others:
+        tell(world, one)
+    dying = Archive(cast("Any", WatchedS3(world.s3, fails_for="meeting.html")), ARCHIVE)
+    with pytest.raises(AwsUnavailableError):
+        Enricher(dying, Meetings(world.dynamodb, TABLE)).update_record(session_id)
+    assert int(version_of(world, "meeting.html")) < int(version_of(world, "meeting.json"))
+    enricher_of(world).update_record(session_id)
+    assert version_of(world, "meeting.html") == version_of(world, "meeting.json")
+    assert world.items("SESSION")[0]["projected_version"] == version_of(world, "meeting.html")
+
+
+def test_an_older_page_never_replaces_a_newer_one(world: World) -> None:
+    archive = archive_of(world)
+    for version, text in ((2, b"newer"), (1, b"older"), (2, b"the same again")):
+        archive.put_versioned("meeting.html", text, content_type="text/html", version=version)
+    assert world.object("meeting.html") == b"the same again"
+
+
+def test_a_burst_of_five_hundred_joins_is_one_rendering(world: World) -> None:
+    enricher = enricher_of(world)
+    for number in range(500):
+        jid = f"{number:08x}-0000-4000-8000-000000000000@8x8.vc"
+        joined = event("PARTICIPANT_JOINED", number / 100, {"participantJid": jid, "name": f"Person {number}"})
+        session_id = enricher.note(EventMessage(joined, START_MS))
+    watched = WatchedS3(world.s3)
+    archive = Archive(cast("Any", watched), ARCHIVE)
+    Enricher(archive, Meetings(world.dynamodb, TABLE)).update_record(session_id)
+    Enricher(archive, Meetings(world.dynamodb, TABLE)).update_record(session_id)
+    assert watched.puts == {"meeting.html": 1, "meeting.json": 1, "journal.jsonl.gz": 1}
+    assert len(world.meeting()["people"]) == 500

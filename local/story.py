@@ -15,7 +15,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from local.cloud import Stack
-from local.jaas.client import Delivery, WebhookClient
+from local.jaas.client import Backoff, Delivery, WebhookClient
 from local.jaas.events import disorder, events_of
 from local.jaas.files import Link
 from local.jaas.meeting import Meeting, MeetingFile, Person
@@ -183,12 +183,11 @@ class Story:
         """
         url, headers = self.stack.webhook()
         deliveries = disorder(events_of(self.meeting, self.links), seed=self.meeting.seed, doubled=doubled)
-        with WebhookClient(url, self.secret, headers, timeout_seconds=30) as client:
+        with WebhookClient(url, self.secret, headers, Backoff(tries=5), timeout_seconds=30) as client:
             for delivery in client.deliver_all(event.body for event in deliveries):
                 if not delivery.accepted:
-                    raise StoryError(
-                        f"after {delivery.tries} tries the webhook said {delivery.status}: {delivery.answer}"
-                    )
+                    said = f"says {delivery.status}" if delivery.status else "does not answer"
+                    raise StoryError(f"the webhook {said}, {delivery.tries} times: {delivery.answer}")
                 yield delivery
 
     def wait_until_archived(

@@ -191,7 +191,7 @@ class Story:
                 yield delivery
 
     def wait_until_archived(
-        self, *, seconds: float = 60, on_progress: Callable[[Progress], None] = lambda _: None
+        self, *, seconds: float = 120, on_progress: Callable[[Progress], None] = lambda _: None
     ) -> None:
         """Wait until the archive knows all events, has all files, and has made its record of them.
 
@@ -263,8 +263,11 @@ class _Examiner:
         yield self._credentials_are_nowhere()
 
     def _folder_is_named_for_the_meeting(self) -> Check:
-        room, session = re.escape(self._meeting.room), self._meeting.session_id[:8]
-        pattern = rf"{room}/\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\dZ_{session}"
+        # What is unsafe in a name becomes a hyphen, and then a hash keeps the name apart from others.
+        room = re.sub(r"[^\w.-]+", "-", self._meeting.room)
+        digest = "" if room == self._meeting.room else "-[0-9a-f]{8}"
+        session = self._meeting.session_id[:8]
+        pattern = rf"{re.escape(room)}{digest}/\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\dZ_{session}"
         return Check(
             "the session has a folder that is named for room, time and session",
             re.fullmatch(pattern, self._folder) is not None,

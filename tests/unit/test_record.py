@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jaas_archive.conversation import Line
 from jaas_archive.events import read_event
+from jaas_archive.page import render_page
 from jaas_archive.record import MeetingRecord, make_record
 from jaas_archive.traces import in_order
 from tests.sample_meeting import (
@@ -210,7 +211,9 @@ def test_hostile_events_break_nothing() -> None:
     ]  # fmt: skip
     events = [event(kind, number, data) for number, data in enumerate(odd) for kind in types]
     stats = event("SPEAKER_STATS", 1, {"a@b/c": {"time": "long"}, "d@e/f": 7, "g": {"time": True}})
-    assert len(record(*events, stats).document["events"]) == len(events) + 1
+    document = record(*events, stats).document
+    assert len(document["events"]) == len(events) + 1
+    assert "</html>" in render_page(document)
 
 
 def test_a_stranger_with_the_same_trace_twice_is_one_person() -> None:

@@ -1,5 +1,6 @@
 """The record of a whole meeting in table and bucket, whatever comes in which order and how often."""
 
+import gzip
 import json
 import random
 from collections import Counter
@@ -311,3 +312,12 @@ def test_a_burst_of_five_hundred_joins_is_one_rendering(world: World) -> None:
     Enricher(archive, Meetings(world.dynamodb, TABLE)).update_record(session_id)
     assert watched.puts == {"meeting.html": 1, "meeting.json": 1, "journal.jsonl.gz": 1}
     assert len(world.meeting()["people"]) == 500
+
+
+def test_no_link_stands_in_what_the_enricher_writes(world: World) -> None:
+    for one in news():
+        session_id = tell(world, one)
+    enricher_of(world).update_record(session_id)
+    for key in world.archived_keys():
+        body = world.s3.get_object(Bucket=ARCHIVE, Key=key)["Body"].read()
+        assert b"/p/secret/" not in (gzip.decompress(body) if key.endswith(".gz") else body), key

@@ -40,8 +40,11 @@ TRANSCRIPT_FILE = {
     ]
 }
 UPLOADS = (
-    (event("CHAT_UPLOADED", 35, {"preAuthenticatedLink": LINK + "app/chat.json"}), CHAT_FILE),
-    (event("TRANSCRIPTION_UPLOADED", 36, {"preAuthenticatedLink": LINK + "app/transcript.json"}), TRANSCRIPT_FILE),
+    (event("CHAT_UPLOADED", 35, {"preAuthenticatedLink": LINK + "app/chat.json"}, key="chat"), CHAT_FILE),
+    (
+        event("TRANSCRIPTION_UPLOADED", 36, {"preAuthenticatedLink": LINK + "app/transcript.json"}, key="transcript"),
+        TRANSCRIPT_FILE,
+    ),
 )
 RECORDING = event(
     "RECORDING_UPLOADED",
@@ -52,6 +55,7 @@ RECORDING = event(
         "startTimestamp": START_MS + 5 * 60_000,
         "durationSec": 900,
     },
+    key="recording",
 )
 VOLATILE = {"version", "projected_version", "archived_at", "tries", "messages_digest"}
 

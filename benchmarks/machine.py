@@ -12,10 +12,13 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 SCRATCH = ROOT / ".local/benchmarks"
 
+DEBIAN_RCLONE = Path("/usr/bin/rclone")
+LATEST_RCLONE = Path(sys.executable).parent / "rclone"
+
 _NATIVE = ROOT / "benchmarks/native"
 _PACKAGES = {
     "nginx-light": "nginx",
-    "rclone": "rclone",
+    "rclone": str(DEBIAN_RCLONE),
     "curl": "curl",
     "openssl": "openssl",
     "gcc": "gcc",
@@ -46,9 +49,7 @@ def install_packages() -> None:
     # The packages' own services stay off: nginx runs under the benchmarks only.
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", *missing]):
-        done = subprocess.run(
-            ["apt-get", *command], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["apt-get", *command], env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"apt-get {' '.join(command)} failed:\n{done.stderr}")
 
@@ -89,8 +90,9 @@ def description() -> str:
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.machine(),
     )
-    versions = [_first_line("nginx", "-v"), _first_line("rclone", "version"), _first_line("openssl", "version")]
-    return f"{cpu}, {os.cpu_count()} cores; Python {platform.python_version()}; {'; '.join(versions)}"
+    commands = (["nginx", "-v"], ["openssl", "version"], [DEBIAN_RCLONE, "version"], [LATEST_RCLONE, "version"])
+    versions = "; ".join(_first_line(*command) for command in commands)
+    return f"{cpu}, {os.cpu_count()} cores; Python {platform.python_version()}; {versions}"
 
 
 def _is_there(proof: str) -> bool:
@@ -101,6 +103,6 @@ def _openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def _first_line(*command: str) -> str:
+def _first_line(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (done.stdout + done.stderr).splitlines()[0].removeprefix("nginx version: ")
+    return (done.stdout + done.stderr).splitlines()[0].removeprefix("nginx version: ").split(" (")[0]

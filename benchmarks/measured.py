@@ -1,15 +1,18 @@
-"""What was measured of a tool in a case: medians, as results/copy.json has them."""
+"""What was measured of a tool in a case, and where it is kept."""
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from benchmarks.machine import RESULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """Medians of `runs` runs; the CPU and the memory of a pipeline are those of all its processes, added up.
 
-    `rss_above_import_mib` is the peak less what the process held when it had imported everything; only ours says that.
+    `…_above_import_…` is what came after the imports; only tools in Python say that.
+    `walls` and `cpus` are the runs one by one.
     """
 
     case: str
@@ -20,10 +23,24 @@ class Result:
     runs: int
     cpu_seconds: float
     rss_above_import_mib: float | None
+    cpu_above_import_seconds: float | None
     size_bytes: int
+    parts: int
     walls: list[float]
     cpus: list[float]
 
 
-def read_results(path: Path) -> list[Result]:
-    return [Result(**result) for result in json.loads(path.read_text())]
+def write_results(name: str, results: Sequence[Result], text: str) -> None:
+    """Keep the results as JSON, and what to read of them as Markdown."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(text)
+
+
+def read_results(name: str) -> list[Result]:
+    """What was kept last.
+
+    Raises:
+        FileNotFoundError: nothing was measured yet.
+    """
+    return [Result(**result) for result in json.loads((RESULTS / f"{name}.json").read_text())]

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.machine import ROOT, compiled
+from benchmarks.machine import DEBIAN_RCLONE, LATEST_RCLONE, ROOT, compiled
 from benchmarks.runs import BUCKET, Command, Tool
 
 OURS = "jaas-archive"
@@ -16,16 +17,17 @@ def _script(name: str) -> Tool:
     return Tool(name, lambda link, key: [[sys.executable, str(path), link, BUCKET, key]])
 
 
-# rclone knows the CA by SSL_CERT_FILE, and stumbles over botocore's variable.
-_RCLONE = ("env", "-u", "AWS_CA_BUNDLE", "rclone")
+def _rclone(name: str, program: Path) -> tuple[Tool, Tool]:
+    # rclone knows the CA by SSL_CERT_FILE, and its S3 stumbles over botocore's variable.
+    rclone = ("env", "-u", "AWS_CA_BUNDLE", str(program))
 
+    def copyurl(link: str, key: str) -> Sequence[Command]:
+        return [[*rclone, "copyurl", link, f":s3:{BUCKET}/{key}"]]
 
-def _copyurl(link: str, key: str) -> Sequence[Command]:
-    return [[*_RCLONE, "copyurl", link, f":s3:{BUCKET}/{key}"]]
+    def copyto(link: str, key: str) -> Sequence[Command]:
+        return [[*rclone, "copyto", f":http:{urlsplit(link).path}", f":s3:{BUCKET}/{key}"]]
 
-
-def _copyto(link: str, key: str) -> Sequence[Command]:
-    return [[*_RCLONE, "copyto", f":http:{urlsplit(link).path}", f":s3:{BUCKET}/{key}"]]
+    return Tool(f"{name}-copyurl", copyurl), Tool(f"{name}-copyto", copyto)
 
 
 def _curl_aws(link: str, key: str) -> Sequence[Command]:
@@ -41,8 +43,8 @@ TOOLS = (
     _script("requests-upload_fileobj"),
     _script("threadpool-upload_part"),
     _script("smart_open"),
-    Tool("rclone-copyurl", _copyurl),
-    Tool("rclone-copyto", _copyto),
+    *_rclone("rclone", DEBIAN_RCLONE),
+    *_rclone("rclone-latest", LATEST_RCLONE),
     Tool("curl-aws-s3-cp", _curl_aws),
     Tool(FLOOR, _relay),
 )

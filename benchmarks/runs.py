@@ -30,16 +30,25 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """See benchmarks/tools/imported.py."""
+
+    rss_mib: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What it took: of a pipeline the CPU and the peak memory of all its processes, added up.
 
-    `imported_rss_mib` is what the process held before it began to copy, if it says so.
+    `imported` is what the process had used when its imports were done; only tools in Python say that.
     """
 
     wall_seconds: float
     cpu_seconds: float
     peak_rss_mib: float
-    imported_rss_mib: float | None
+    imported: Imported | None
+    parts: int
 
 
 def run(tool: Tool, file: SourceFile, servers: Servers, key: str, *, limited: bool, slow_sink: bool) -> Run:
@@ -70,7 +79,8 @@ def run(tool: Tool, file: SourceFile, servers: Servers, key: str, *, limited: bo
         wall_seconds=wall_seconds,
         cpu_seconds=sum(report["cpu_seconds"] for report in reports),
         peak_rss_mib=sum(report["peak_rss_mib"] for report in reports),
-        imported_rss_mib=json.loads(said)["imported_rss_mib"] if "imported_rss_mib" in said else None,
+        imported=Imported(**json.loads(said)) if said else None,
+        parts=arrived.parts,
     )
 
 

@@ -1,21 +1,22 @@
-"""Ours: all that the downloader imports, then one link to one key with its copy engine."""
+"""Ours: all that the downloader's handler imports, then one link to one key with its copy engine."""
 
-import json
-import resource
 import sys
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from functions.downloader import app
+import boto3
+import requests
+
+import functions.downloader.app  # noqa: F401 - for what it costs
+from benchmarks.tools.imported import report
+from jaas_archive.archive import Archive
 from jaas_archive.copying import copy
+from jaas_archive.links import parse_origins
+from jaas_archive.source import Source
 
+report()
 link, bucket, key = sys.argv[1:]
-imported_pages = int(Path("/proc/self/statm").read_text().split()[1])
-
 url = urlsplit(link)
-source = app.Source(app.requests.Session(), app.parse_origins([f"{url.scheme}://{url.netloc}"]))
-archive = app.Archive(app.boto3.client("s3"), bucket)
+source = Source(requests.Session(), parse_origins([f"{url.scheme}://{url.netloc}"]))
+archive = Archive(boto3.client("s3"), bucket)
 with source.open(link) as file:
     copy(file, archive, key, content_type="video/mp4", metadata={"source-etag": file.etag})
-
-print(json.dumps({"imported_rss_mib": imported_pages * resource.getpagesize() / (1 << 20)}))

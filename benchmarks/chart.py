@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _WIDTH, _HEIGHT = 300, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 32, 32
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 28, 32, 32
 _STYLE = "font: 11px sans-serif; fill: #333"
 
 

@@ -222,7 +222,9 @@ static bool query(struct request *request, const char *name, char *value, size_t
 
 /* What HEAD tells again: content type and metadata. */
 static char *kept_headers(const char *head) {
-    char *kept = allocate(strlen(head) + 1);
+    const char *default_type = "Content-Type: binary/octet-stream\r\n";
+    char value[64], *kept = allocate(strlen(head) + strlen(default_type) + 1);
+    if (!header(head, "content-type", value, sizeof value)) strcpy(kept, default_type);
     for (const char *line = strstr(head, "\r\n"); line && line[2]; line = strstr(line + 2, "\r\n"))
         if (!strncasecmp(line + 2, "x-amz-meta-", 11) || !strncasecmp(line + 2, "content-type:", 13))
             strncat(kept, line + 2, strcspn(line + 2, "\r") + 2);

@@ -64,11 +64,11 @@ class Batch:
     def _postpone(self, record: SQSRecord, error: Exception) -> None:
         self._failed.add(record.message_id)
         wanted = error.pause_seconds if isinstance(error, TryLaterError) else None
-        seconds = wanted or pause_seconds(
-            int(record.attributes.approximate_receive_count), first_seconds=self.first_pause_seconds
-        )
+        if wanted is None:
+            count = int(record.attributes.approximate_receive_count)
+            wanted = pause_seconds(count, first_seconds=self.first_pause_seconds)
         try:
-            self.queue.show_again_in(record.receipt_handle, seconds)
+            self.queue.show_again_in(record.receipt_handle, wanted)
         except ArchiveError as trouble:
             # It comes back all the same, after the queue's own visibility timeout.
             logger.warning("message not postponed", reason=str(trouble))

@@ -75,6 +75,10 @@ class NotAFileError(SourceUnavailableError):
     """The link gives something else than the file, such as an error page."""
 
 
+class MismatchError(SourceUnavailableError):
+    """What came is not the file that was announced: a checksum, the structure or the duration differs."""
+
+
 class InProgressError(TryLaterError):
     """Another invocation holds the lease."""
 

@@ -40,7 +40,7 @@ def main() -> None:
         for case in known:
             if case.name in case_names:
                 results += measure(case, tools, servers, rounds)
-    text = report.markdown(results, rounds)
+    text = report.markdown(results, rounds=rounds, machine=machine.description())
     write_results("copy", results, text)
     print(text)
 

@@ -12,12 +12,13 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 SCRATCH = ROOT / ".local/benchmarks"
 
+NGINX = Path("/usr/sbin/nginx")  # not on everyone's PATH
 DEBIAN_RCLONE = Path("/usr/bin/rclone")
 LATEST_RCLONE = Path(sys.executable).parent / "rclone"
 
 _NATIVE = ROOT / "benchmarks/native"
 _PACKAGES = {
-    "nginx-light": "nginx",
+    "nginx-light": str(NGINX),
     "rclone": str(DEBIAN_RCLONE),
     "curl": "curl",
     "openssl": "openssl",
@@ -90,7 +91,7 @@ def description() -> str:
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.machine(),
     )
-    commands = (["nginx", "-v"], ["openssl", "version"], [DEBIAN_RCLONE, "version"], [LATEST_RCLONE, "version"])
+    commands = ([NGINX, "-v"], ["openssl", "version"], [DEBIAN_RCLONE, "version"], [LATEST_RCLONE, "version"])
     versions = "; ".join(_first_line(*command) for command in commands)
     return f"{cpu}, {os.cpu_count()} cores; Python {platform.python_version()}; {versions}"
 

@@ -4,7 +4,6 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks import machine
 from benchmarks.measured import Result
 from benchmarks.peers import FLOOR, OURS
 
@@ -71,9 +70,9 @@ _BARS = (
 )
 
 
-def markdown(results: Sequence[Result], rounds: int) -> str:
+def markdown(results: Sequence[Result], *, rounds: int, machine: str) -> str:
     """The report; a bar whose tools were not measured is left out."""
-    lines = [_HEAD.format(machine=machine.description(), rounds=rounds)]
+    lines = [_HEAD.format(machine=machine, rounds=rounds)]
     for case in dict.fromkeys(result.case for result in results):
         lines += [f"## {case}", "", *_table([result for result in results if result.case == case]), ""]
     bars = list(_bars(results))

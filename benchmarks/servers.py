@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks import files
-from benchmarks.machine import SCRATCH, Certificates, compiled
+from benchmarks.machine import NGINX, SCRATCH, Certificates, compiled
 
 LIMITED_BYTES_PER_SECOND = 30 * 1000 * 1000
 """Of one connection, where a case limits the source or the sink."""
@@ -115,7 +115,7 @@ def _nginx(tls: Certificates) -> Iterator[str]:
     (home / "nginx.conf").write_text(
         _NGINX.format(user=user, port=port, tls=tls, files=files.folder(), rate=LIMITED_BYTES_PER_SECOND)
     )
-    command = ["nginx", "-e", "stderr", "-p", str(home), "-c", "nginx.conf"]
+    command = [str(NGINX), "-e", "stderr", "-p", str(home), "-c", "nginx.conf"]
     with _process(command):
         _wait_for(port)
         yield f"https://127.0.0.1:{port}"

@@ -11,6 +11,7 @@ import boto3
 import functions.downloader.app  # noqa: F401 - for what it costs
 from benchmarks.tools.imported import report
 from jaas_archive.archive import Archive, bucket_url
+from jaas_archive.connections import Transport
 from jaas_archive.copying import Copier, Destination, Job
 from jaas_archive.links import parse_origins
 from jaas_archive.mp4 import inspect_mp4
@@ -30,7 +31,7 @@ copier = Copier(
         bucket_url(s3.meta.endpoint_url, bucket), s3.meta.region_name, credentials.get_frozen_credentials
     ),
     origins=parse_origins([f"{url.scheme}://{url.netloc}"]),
-    tls=ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"]),
+    transport=Transport(ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])),
 )
 copier.copy(
     Job(

@@ -2,32 +2,35 @@ import base64
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from crc32c import crc32c
 
 from functions.downloader import app as downloader_app
+from jaas_archive.messages import EventMessage
 from local.jaas.faults import Changed, Corrupt, Cut, Drop, Fail, Header, HtmlPage, Redirect, Trickle, Truncate
 from local.jaas.files import FileServer, Link
 from tests.functions.conftest import ARCHIVE, ROOT, World, context, load_event, mp4
 from tests.functions.faulty_s3 import FaultyS3
 
 MIB = 1 << 20
-FOLDER = "weeklysync/2026-07-01_09-02-11Z_4be1f0a7"
-RECORDING = f"{FOLDER}/recording_20260701T090211Z_tgwrnkqp.mp4"
+RECORDING = "recording_20260701T090211Z_tgwrnkqp.mp4"
+FOLDER = r"weeklysync/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\dZ_4be1f0a7"
 
 
 def uploaded(link: Link, event_type: str = "RECORDING_UPLOADED", **data: Any) -> dict[str, Any]:
     """The event that announces a file, now."""
     event = load_event(event_type)
-    event["timestamp"] = max(event["timestamp"], 1)
+    event["timestamp"] = int(time.time() * 1000)
     event["data"] |= {"preAuthenticatedLink": link.url, "linkExpiration": int(time.time() * 1000) + 3_600_000} | data
     return event
 
@@ -42,7 +45,7 @@ def test_archives_a_recording_byte_for_byte(world: World, files: FileServer, siz
     world.accept(uploaded(publish(files, content)))
     world.settle()
     assert hashlib.sha256(world.object(".mp4")).digest() == hashlib.sha256(content).digest()
-    assert RECORDING in world.archived_keys()
+    assert any(re.fullmatch(f"{FOLDER}/{RECORDING}", key) for key in world.archived_keys())
 
 
 def test_notes_file_and_status_in_the_table(world: World, files: FileServer) -> None:
@@ -52,14 +55,16 @@ def test_notes_file_and_status_in_the_table(world: World, files: FileServer) -> 
     world.settle()
     (item,) = world.items("FILE#")
     assert item["sk"] == "FILE#recording#tgwrnkqpzdbmxjvu.1782896531000"
-    assert (item["status"], item["key"], item["size"]) == ("archived", RECORDING, str(len(content)))
+    assert (item["status"], item["size"]) == ("archived", str(len(content)))
+    assert re.fullmatch(f"{FOLDER}/{RECORDING}", item["key"])
     assert item["checksum"] == base64.b64encode(crc32c(content).to_bytes(4, "big")).decode()
     assert item["source_etag"] == link.stored.etag
     assert {"link", "lease_until", "reason", "gsi2pk"}.isdisjoint(item)
 
 
-def test_sets_content_type_and_metadata(world: World, files: FileServer) -> None:
-    link = publish(files, mp4(200))
+@pytest.mark.parametrize("size", [200, 17 * MIB])
+def test_sets_content_type_and_metadata(world: World, files: FileServer, size: int) -> None:
+    link = publish(files, mp4(size))
     event = uploaded(link)
     event["fqn"] = "app/Réunion du lundi"
     world.accept(event)
@@ -233,11 +238,13 @@ def test_a_copy_that_another_holds_is_left_alone_until_its_lease_ends(world: Wor
     assert len(link.requests) == 1
 
 
-def test_an_object_stored_by_an_invocation_that_died_is_adopted(world: World, files: FileServer) -> None:
-    link = publish(files, mp4(200))
+@pytest.mark.parametrize("size", [200, 17 * MIB])
+def test_an_object_stored_by_an_invocation_that_died_is_adopted(world: World, files: FileServer, size: int) -> None:
+    link = publish(files, mp4(size))
     event = uploaded(link)
     world.accept(event)
     world.settle()
+    asked = len(link.requests)
     (item,) = world.items("FILE#")
     world.dynamodb.update_item(
         TableName="meetings",
@@ -250,7 +257,8 @@ def test_an_object_stored_by_an_invocation_that_died_is_adopted(world: World, fi
     world.settle()
     (again,) = world.items("FILE#")
     assert (again["status"], again["key"], again["size"]) == ("archived", item["key"], item["size"])
-    assert len(link.requests) == 1
+    assert len(link.requests) == asked
+    assert len([key for key in world.archived_keys() if key.endswith(".mp4")]) == 1
 
 
 @pytest.mark.parametrize(
@@ -327,7 +335,7 @@ def test_a_cut_recording_is_tried_again_and_then_kept_aside(world: World, files:
     (item,) = world.items("FILE#")
     assert item["status"] == "refused"
     assert "boxes reach to byte" in item["reason"]
-    assert item["key"] == RECORDING.replace("/recording", "/aside/recording")
+    assert item["key"].endswith(f"/aside/{RECORDING}")
     assert world.object(".mp4") == content
     assert len(world.receive("download-dead")) == 1
     assert world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []
@@ -419,3 +427,123 @@ def _kill_ten_times(world: World, files: FileServer, s3: FaultyS3) -> None:
     assert world.items("FILE#")[0]["status"] == "archived"
     assert s3.parts_sent() - parts_before < 30
     assert world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []
+
+
+def long_ago(event: dict[str, Any], *, hours: float) -> dict[str, Any]:
+    """The event as it would have been so long ago, with the usual lifetime of its link."""
+    event["data"].pop("linkExpiration", None)
+    return event | {"timestamp": int((time.time() - hours * 3600) * 1000)}
+
+
+def test_trouble_with_s3_does_not_end_a_file_at_its_deadline(world: World, files: FileServer) -> None:
+    world.s3.delete_bucket(Bucket=ARCHIVE)
+    world.accept(long_ago(uploaded(publish(files, mp4(200))), hours=30))
+    world.settle()
+    assert world.items("FILE#")[0]["status"] == "pending"
+
+
+def test_trouble_with_s3_that_lasts_a_day_longer_is_a_dead_letter(world: World, files: FileServer) -> None:
+    world.s3.delete_bucket(Bucket=ARCHIVE)
+    world.accept(long_ago(uploaded(publish(files, mp4(200))), hours=50))
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["gsi2pk"].split("#")[0], "link" in item) == ("expired", "FAILED", False)
+    assert "NoSuchBucket" in item["reason"]
+    assert len(world.receive("download-dead")) == 1
+
+
+def test_a_source_in_trouble_is_asked_again_after_the_deadline(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(200))
+    link.faults.then(Fail(503))
+    world.accept(long_ago(uploaded(link), hours=25))
+    world.settle()
+    assert world.items("FILE#")[0]["status"] == "pending"
+    world.show_all("download")
+    world.settle()
+    assert world.items("FILE#")[0]["status"] == "archived"
+
+
+def test_a_link_that_is_said_to_live_for_months_is_given_up_all_the_same(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(200))
+    link.expire()
+    event = long_ago(uploaded(link), hours=80)
+    event["data"]["linkExpiration"] = int(time.time() * 1000) + 180 * 86_400_000
+    world.accept(event)
+    world.settle()
+    assert world.items("FILE#")[0]["status"] == "expired"
+
+
+def test_giving_up_leaves_no_upload(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(20 * MIB))
+    link.faults.then(times=4).then(Fail(404, "ObjectNotFound"), times=500)
+    world.accept(long_ago(uploaded(link), hours=25))
+    world.settle()
+    assert world.items("FILE#")[0]["status"] == "expired"
+    assert world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []
+
+
+@pytest.mark.parametrize("content", [b"<Ada> hello\n", b"<?xml version='1.0'?><tt/>"])
+def test_a_transcript_that_begins_with_a_bracket_is_no_web_page(
+    world: World, files: FileServer, content: bytes
+) -> None:
+    world.accept(uploaded(files.publish(content, name="app/transcript"), "TRANSCRIPTION_UPLOADED"))
+    world.settle()
+    assert world.object("transcript.txt") == content
+
+
+def test_a_link_with_letters_of_any_script_is_fetched(world: World, files: FileServer) -> None:
+    link = files.publish(mp4(200), name="app/Réunion/会議.mp4")
+    event = uploaded(link)
+    event["data"]["preAuthenticatedLink"] = unquote(link.url)
+    world.accept(event)
+    world.settle()
+    assert world.object(".mp4") == mp4(200)
+
+
+def test_an_older_event_that_comes_late_does_not_undo_a_newer_link(world: World, files: FileServer) -> None:
+    dead, alive = publish(files, mp4(200)), publish(files, mp4(200))
+    dead.expire()
+    alive.faults.then(Fail(503))
+    world.accept(uploaded(alive))
+    world.settle()
+    world.accept(long_ago(uploaded(dead), hours=25) | {"idempotencyKey": "older"})
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["link"]) == ("pending", alive.url)
+    world.show_all("download")
+    world.settle()
+    assert world.items("FILE#")[0]["status"] == "archived"
+
+
+def test_a_long_copy_keeps_its_message_and_its_lease(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(17 * MIB))
+    link.faults.always(Trickle(bytes_per_second=8 * MIB))
+    world.accept(uploaded(link))
+    world.settle()
+    kept: list[int] = []
+    downloader = replace(downloader_app.downloader(), beat_seconds=0.1)
+    event = uploaded(link, recordingSessionId="another")
+    leases: set[str] = set()
+
+    def keep(seconds: int) -> None:
+        kept.append(seconds)
+        leases.update(item["lease_until"] for item in world.items("FILE#") if "lease_until" in item)
+
+    downloader.download(EventMessage(event, 0), keep=keep)
+    assert len(kept) > 3
+    assert len(leases) > 3
+
+
+def test_an_invocation_hands_over_before_its_own_end(world: World, files: FileServer) -> None:
+    content = mp4(20 * MIB)
+    link = publish(files, content)
+    world.accept(uploaded(link))
+    (messages,) = world.receive_one_by_one("download")
+    event = world.lambda_event(messages)
+    ending = context()
+    ending.get_remaining_time_in_millis = lambda: 1000 * downloader_app.HAND_OVER_SECONDS - 1
+    assert len(downloader_app.handler(event, ending)["batchItemFailures"]) == 1
+    assert world.items("FILE#")[0]["reason"] == "handed over to the next invocation"
+    # The message is back at once.
+    world.settle()
+    assert world.object(".mp4") == content

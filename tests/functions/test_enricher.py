@@ -269,10 +269,30 @@ def test_news_that_arrives_while_another_holds_the_lease_is_not_lost(world: Worl
     world.accept(joined(ADA, "Ada"))
     world.settle()
     assert world.items("PARTICIPANT#") == []
+    # The holder dies without having seen the news; nothing else happens but that time passes.
     world.dynamodb.update_item(TableName="meetings", Key=key, UpdateExpression="REMOVE projection_lease_until")
-    world.accept(event("ROOM_DESTROYED", 9))
+    world.show_all("meeting")
     world.settle()
     assert [item["name"] for item in world.items("PARTICIPANT#")] == ["Ada"]
+
+
+def test_a_chat_that_somebody_deleted_does_not_keep_the_rest_from_its_record(world: World, files: FileServer) -> None:
+    world.accept(chat(files, message(f"{ADA}/res", "hello")))
+    world.settle()
+    (key,) = [key for key in world.archived_keys() if key.endswith("chat.json")]
+    world.s3.delete_object(Bucket="archive", Key=key)
+    world.accept(joined(ADA, "Ada"))
+    world.settle()
+    assert [item["name"] for item in world.items("PARTICIPANT#")] == ["Ada"]
+
+
+@pytest.mark.parametrize(
+    "text", ["see https://x.example/p/SECRET for it", '{"link": "https:\\/\\/x.example\\/p\\/SECRET"}']
+)
+def test_no_link_in_any_text_gets_into_the_journal(world: World, text: str) -> None:
+    world.accept(event("FEEDBACK", 3, comments=text))
+    world.settle()
+    assert "SECRET" not in json.dumps(world.items())
 
 
 def test_a_message_that_is_not_ours_goes_to_the_dead_letter_queue(world: World) -> None:

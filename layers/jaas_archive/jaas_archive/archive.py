@@ -1,5 +1,6 @@
 """The archive bucket: files come in whole, verified and once, or not at all."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 _MEETING_WRITE_ATTEMPTS = 5
+
+
+_LONGEST_METADATA = 256
+_CUT_ESCAPE = re.compile(r"%.?$")
+
+
+class ObjectGoneError(Exception):
+    """An object that should be there is not: somebody deleted it, or its retention ended."""
 
 
 class PartLostError(Exception):
@@ -58,13 +67,16 @@ class Archive:
     bucket: str
 
     def start(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
-        """Begin a multipart upload, of which nothing is visible until it is completed; returns its id."""
+        """Begin a multipart upload, of which nothing is visible until it is completed; returns its id.
+
+        `metadata` is ASCII, see `ascii_metadata`.
+        """
         with translated("start an upload"):
             upload = self.client().create_multipart_upload(
                 Bucket=self.bucket,
                 Key=key,
                 ContentType=content_type,
-                Metadata=ascii_metadata(metadata),
+                Metadata=metadata,
                 ChecksumAlgorithm="CRC32C",
                 ChecksumType="FULL_OBJECT",
             )
@@ -153,8 +165,12 @@ class Archive:
                     yield item["Key"]
 
     def read(self, key: str) -> bytes:
-        """A small object's bytes."""
-        with translated("read an object"):
+        """A small object's bytes.
+
+        Raises:
+            ObjectGoneError: there is no such object.
+        """
+        with translated("read an object"), _raising(ObjectGoneError(), "NoSuchKey"):
             return self.client().get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def put_event(self, folder: str, event: Event, content: str) -> str:
@@ -200,8 +216,9 @@ def bucket_url(endpoint: str, bucket: str) -> str:
 
 
 def ascii_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """S3 takes only ASCII here: percent-encoded, as in a URL."""
-    return {name: quote(text, safe=" /:.,+@=") for name, text in metadata.items() if text}
+    """S3 takes only ASCII here, and 2 KB in all: percent-encoded as in a URL, and cut."""
+    encoded = {name: quote(text, safe=" /:.,+@=") for name, text in metadata.items() if text}
+    return {name: _CUT_ESCAPE.sub("", text[:_LONGEST_METADATA]) for name, text in encoded.items()}
 
 
 @contextmanager

@@ -59,6 +59,7 @@ class Batch:
         try:
             self.dead_letters.send(record.body, attributes={"reason": str(error), "error": type(error).__name__})
         except ArchiveError as trouble:
+            logger.warning("dead letter not sent", reason=str(trouble))
             self._postpone(record, trouble)
 
     def _postpone(self, record: SQSRecord, error: Exception) -> None:
@@ -67,6 +68,8 @@ class Batch:
         if wanted is None:
             count = int(record.attributes.approximate_receive_count)
             wanted = pause_seconds(count, first_seconds=self.first_pause_seconds)
+        if isinstance(error, TryLaterError):
+            wanted = max(0, int(min(wanted, error.longest_pause_seconds)))
         try:
             self.queue.show_again_in(record.receipt_handle, wanted)
         except ArchiveError as trouble:

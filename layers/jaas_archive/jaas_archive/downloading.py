@@ -11,17 +11,17 @@ from aws_lambda_powertools import Logger
 
 from jaas_archive.archive import Archive, StoredObject, ascii_metadata
 from jaas_archive.connections import Stop
-from jaas_archive.copying import Copier, Destination, Job
+from jaas_archive.copying import Copier, Destination, HandOverError, Job
 from jaas_archive.errors import (
     ArchiveError,
     AwsUnavailableError,
     FileLostError,
     InProgressError,
     InvalidMessageError,
+    LinkDeadError,
     LinkRefusedError,
     MismatchError,
     NotAFileError,
-    SourceUnavailableError,
     TryLaterError,
 )
 from jaas_archive.events import Event, read_event
@@ -36,7 +36,12 @@ from jaas_archive.uploads import KeyTakenError, UploadGoneError
 LEASE_SECONDS = 60
 """How long a copy belongs to an invocation that is not heard of any more; then another may go on with it."""
 BEAT_SECONDS = 15
+GRACE_SECONDS = 24 * 3600
+"""How long after its link's deadline a file may still be tried while the link is not known to be dead."""
+SHORTEST_LAST_PAUSE_SECONDS = 30
 _ATTEMPTS = 3
+
+_FIRST_BOXES = frozenset({b"ftyp", b"free", b"skip", b"wide", b"pdin", b"moov", b"mdat"})
 
 logger = Logger(child=True)
 
@@ -50,6 +55,7 @@ class Downloader:
     meetings: Meetings
     meeting_queue: Queue
     clock: Callable[[], float] = time.time
+    beat_seconds: float = BEAT_SECONDS
 
     def download(
         self, message: EventMessage, *, keep: Callable[[int], None] = lambda _: None, deadline: float = float("inf")
@@ -68,17 +74,17 @@ class Downloader:
         if file is None:
             raise InvalidMessageError("the download queue holds an event without a file")
         session = self.meetings.ensure_session(event)
-        self.meetings.announce(session.id, file)
         record = self.meetings.claim_copy(session.id, file, now_ms=self._now_ms(), lease_ms=LEASE_SECONDS * 1000)
         if record.status is not FileStatus.ARCHIVED:
-            self._copy(_Task(event, file, session, record), keep, Stop(deadline))
+            task, stop = _Task(event, file, session, record), Stop(deadline)
+            with self._heartbeat(task, keep, stop):
+                self._copy(task, stop)
         # Said again for a file that was archived before: whoever did that may have died before saying it.
         self._tell(session, record)
 
-    def _copy(self, task: "_Task", keep: Callable[[int], None], stop: Stop) -> None:
+    def _copy(self, task: "_Task", stop: Stop) -> None:
         try:
-            with self._heartbeat(task, keep, stop):
-                stored = self._fetch(task, stop)
+            stored = self._fetch(task, stop)
         except LinkRefusedError as error:
             self._give_up(task, FileStatus.REFUSED, str(error))
             raise
@@ -87,15 +93,10 @@ class Downloader:
                 self._release(task, str(error), mismatched=True)
                 raise
             raise self._keep_aside(task, str(error), stop) from error
-        except TryLaterError as error:
-            if isinstance(error, SourceUnavailableError) and self._now_ms() > task.file.deadline_ms:
-                status = FileStatus.REFUSED if isinstance(error, NotAFileError) else FileStatus.EXPIRED
-                self._give_up(task, status, str(error))
-                raise FileLostError(str(error)) from error
-            self._release(task, str(error))
-            raise
         except Exception as error:
-            self._release(task, type(error).__name__)
+            reason = str(error) if isinstance(error, ArchiveError) else type(error).__name__
+            self._end_if_too_late(task, error, reason)
+            self._release(task, reason)
             raise
         self.meetings.finish_copy(task.session.id, task.record.sort_key, stored, now_ms=self._now_ms())
         logger.info("file archived", session_id=task.session.id, file=task.record.sort_key, size=stored.size)
@@ -136,6 +137,26 @@ class Downloader:
             )
         raise AwsUnavailableError("the file's keys are taken by others")
 
+    def _end_if_too_late(self, task: "_Task", error: Exception, reason: str) -> None:
+        """After the deadline a dead link is final; any other trouble may last a day longer, in case the link lives on.
+
+        Raises:
+            FileLostError: it was too late.
+        """
+        left_seconds = task.file.deadline_ms / 1000 - self.clock()
+        grace_seconds = 0 if isinstance(error, LinkDeadError) else GRACE_SECONDS
+        if left_seconds + grace_seconds >= 0 or isinstance(error, HandOverError):
+            if isinstance(error, TryLaterError) and left_seconds > 0:
+                error.longest_pause_seconds = max(SHORTEST_LAST_PAUSE_SECONDS, left_seconds / 2)
+            return
+        if task.superseded:
+            # A later event brought a link that lives longer; its message decides.
+            self._release(task, reason)
+            raise FileLostError(reason) from error
+        status = FileStatus.REFUSED if isinstance(error, NotAFileError) else FileStatus.EXPIRED
+        self._give_up(task, status, reason)
+        raise FileLostError(reason) from error
+
     def _stored_before(self, task: "_Task") -> StoredObject | None:
         """What an invocation stored that died before it could note that."""
         if task.record.tries <= 1:
@@ -164,7 +185,7 @@ class Downloader:
         ended = threading.Event()
 
         def beat() -> None:
-            while not ended.wait(BEAT_SECONDS):
+            while not ended.wait(self.beat_seconds):
                 try:
                     self.meetings.renew_copy(
                         task.session.id, task.record, until_ms=self._now_ms() + LEASE_SECONDS * 1000
@@ -187,8 +208,9 @@ class Downloader:
             thread.join()
 
     def _give_up(self, task: "_Task", status: FileStatus, reason: str, *, kept: StoredObject | None = None) -> None:
-        if kept is None and task.record.checkpoint:
-            self.archive.abort(task.record.checkpoint.key, task.record.checkpoint.upload_id)
+        current = self.meetings.file(task.session.id, task.record.sort_key)
+        if kept is None and current and current.checkpoint:
+            self.archive.abort(current.checkpoint.key, current.checkpoint.upload_id)
         self.meetings.give_up(task.session.id, task.record.sort_key, status, reason=reason, kept=kept)
         self._tell(task.session, task.record)
 
@@ -210,6 +232,11 @@ class _Task:
     record: FileRecord
 
     @property
+    def superseded(self) -> bool:
+        """Whether a later event told of a link that lives longer."""
+        return self.record.deadline_ms > self.file.deadline_ms
+
+    @property
     def identity(self) -> str:
         """What tells our own object from another under the same key."""
         return f"{self.session.id}/{file_sort_key(self.file)}"
@@ -226,9 +253,10 @@ class _Task:
             NotAFileError: what comes is not the file but what services send, with status 200, for an error.
         """
         kind = self.file.kind
-        if info.content_type.startswith("text/html") or head.lstrip()[:1] == b"<":
+        start = head.lstrip()[:14].lower()
+        if start.startswith((b"<!doctype html", b"<html")):
             raise NotAFileError("the source sent a web page instead of the file")
-        if kind.extension == ".mp4" and head[4:8] != b"ftyp":
+        if kind.extension == ".mp4" and head[4:8] not in _FIRST_BOXES:
             raise NotAFileError("the source sent something that is no MP4")
         if self.file.announced_bytes is not None and info.length not in (None, self.file.announced_bytes):
             raise NotAFileError(f"the event announced {self.file.announced_bytes} bytes, the source {info.length}")

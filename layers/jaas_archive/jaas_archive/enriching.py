@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
-from jaas_archive.archive import Archive
+from jaas_archive.archive import Archive, ObjectGoneError
 from jaas_archive.conversation import CHAT, SPEECH, Line, read_lines
 from jaas_archive.errors import InProgressError, InvalidMessageError
 from jaas_archive.events import Event, read_event, without_links
@@ -58,10 +58,10 @@ class Enricher:
         return message.session_id
 
     def update_record(self, session_id: str) -> MeetingRecord | None:
-        """Bring the session's record up to date, unless another is at it, who will see our news as well.
+        """Bring the session's record up to date.
 
         Raises:
-            InProgressError: news kept coming in faster than the record could be made.
+            InProgressError: another is at it, or news kept coming in faster than the record could be made.
         """
         session = self.meetings.claim_projection(session_id, now_ms=self._now_ms(), lease_ms=LEASE_MS)
         if session is None:
@@ -125,10 +125,18 @@ class Enricher:
 
     def _lines(self, files: Sequence[FileRecord]) -> list[tuple[Line, ...]]:
         return [
-            read_lines(self.archive.read(file.key), _LINES_IN[file.kind])
+            read_lines(self._content(file), _LINES_IN[file.kind])
             for file in files
             if file.kind in _LINES_IN and file.status is FileStatus.ARCHIVED and (file.size or 0) <= MAX_PARSED_BYTES
         ]
+
+    def _content(self, file: FileRecord) -> bytes:
+        """A file's bytes; nothing if somebody deleted it, which must not keep the rest from its record."""
+        try:
+            return self.archive.read(file.key)
+        except ObjectGoneError:
+            logger.warning("an archived file is gone from the bucket", key=file.key)
+            return b""
 
     def _now_ms(self) -> int:
         return int(self.clock() * 1000)

@@ -9,7 +9,9 @@ ArchiveError
 ├── TryLaterError                passing trouble: leave the message in its queue
 │   ├── AwsUnavailableError          an AWS service did not do what it was asked
 │   ├── SourceUnavailableError       the link does not give the file now
-│   │   └── NotAFileError            it gives something else, such as an error page
+│   │   ├── LinkDeadError            it answers as it does for a dead link
+│   │   ├── NotAFileError            it gives something else, such as an error page
+│   │   └── MismatchError            it gives a file that is not what was announced
 │   └── InProgressError              another invocation is at work on the same thing
 └── NeverError                   trying again cannot help: dead-letter queue, reason in the table
     ├── InvalidMessageError          not one of our own messages
@@ -56,11 +58,15 @@ class NotReadyError(RequestError):
 
 
 class TryLaterError(ArchiveError):
-    """Passing trouble; `pause_seconds` says when to look again, None leaves it to the growing pause."""
+    """Passing trouble; `pause_seconds` says when to look again, None leaves it to the growing pause.
+
+    No pause is longer than `longest_pause_seconds`: a link has only so much time left.
+    """
 
     def __init__(self, reason: str, *, pause_seconds: int | None = None) -> None:
         super().__init__(reason)
         self.pause_seconds = pause_seconds
+        self.longest_pause_seconds = float("inf")
 
 
 class AwsUnavailableError(TryLaterError):
@@ -69,6 +75,10 @@ class AwsUnavailableError(TryLaterError):
 
 class SourceUnavailableError(TryLaterError):
     """The link does not give the whole file now."""
+
+
+class LinkDeadError(SourceUnavailableError):
+    """The source answers as it does for a dead link; before the deadline that may be passing trouble."""
 
 
 class NotAFileError(SourceUnavailableError):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,9 @@ from jaas_archive.errors import NotAnEventError
 
 type Json = Any
 """Whatever `json.loads` returns."""
+
+_LINK = re.compile(r"https?:\\?/\\?/[^\s\"'<>]+", re.IGNORECASE)
+"""A link anywhere in a text, also in JSON inside a string."""
 
 SETTINGS_PROVISIONING = "SETTINGS_PROVISIONING"
 _EARLIEST_MS = 100_000_000_000
@@ -91,7 +95,7 @@ def read_event(document: dict[str, Json], *, received_at_ms: int) -> Event:
     return Event(
         type=event_type,
         # An event of no session is a session of its own: it is kept, and mixes with nothing.
-        session_id=session_id or f"none-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}",
+        session_id=session_id or f"{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}-none",
         timestamp_ms=milliseconds(document.get("timestamp")) or received_at_ms,
         idempotency_key=idempotency_key,
         fqn=fqn,
@@ -109,8 +113,8 @@ def without_links(value: Json) -> Json:
             return {name: without_links(element) for name, element in value.items()}
         case list():
             return [without_links(element) for element in value]
-        case str() if value.lstrip().lower().startswith(("https://", "http://")):
-            return "[link removed]"
+        case str():
+            return _LINK.sub("[link removed]", value)
     return value
 
 

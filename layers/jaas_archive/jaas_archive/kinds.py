@@ -2,12 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from jaas_archive.events import Event, milliseconds
 from jaas_archive.names import compact_time, safe_name
 
 _HOUR_MS = 3_600_000
+_LONGEST_LIFE_HOURS = 72
+_ASCII = "".join(map(chr, range(0x80)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,13 @@ def announced_file(event: Event) -> AnnouncedFile | None:
     expires_at_ms = milliseconds(fields.get("linkExpiration"))
     if expires_at_ms is None or expires_at_ms <= event.timestamp_ms:
         expires_at_ms = event.timestamp_ms + kind.lifetime_hours * _HOUR_MS
+    # A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days.
+    expires_at_ms = min(expires_at_ms, event.timestamp_ms + _LONGEST_LIFE_HOURS * _HOUR_MS)
     return AnnouncedFile(
         kind=kind,
         id=file_id,
-        link=link.strip(),
+        # What is not ASCII in a link stands for its UTF-8, percent-encoded.
+        link=quote(link.strip(), safe=_ASCII),
         deadline_ms=expires_at_ms,
         stem=kind.stem.format(time=compact_time(starts_at_ms or event.timestamp_ms), id8=id8),
         announced_bytes=_whole_number(fields.get("fileSize")),
@@ -146,4 +151,4 @@ def _number(value: object) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if number >= 0 else None
+    return number if 0 <= number < float("inf") else None

@@ -49,6 +49,7 @@ OPEN_FILE_SHARDS = 8
 _TRANSACTION_ITEMS = 90
 _TRANSACTION_ATTEMPTS = 8
 _BATCH_ITEMS = 25
+_LONGEST_WAIT_SECONDS = 60
 _BATCH_ATTEMPTS = 10
 _WRITERS = 8
 _LAST_KEY = "\U0010ffff"
@@ -209,16 +210,19 @@ class Meetings:
         Raises:
             InProgressError: another holds the lease.
         """
+        known = self.announce(session_id, file)
+        told: dict[str, Json] = {"link": file.link, "deadline": file.deadline_ms}
+        told |= _open_index(session_id, file_sort_key(file), file)
+        # A link that lives longer is not overwritten by an older one that comes late.
+        is_older = known.deadline_ms > file.deadline_ms and known.status in (FileStatus.PENDING, FileStatus.COPYING)
         try:
             item = self._update(
                 session_id,
                 file_sort_key(file),
                 {
-                    **_open_index(session_id, file_sort_key(file), file),
+                    **({} if is_older else told),
                     "status": FileStatus.COPYING,
                     "lease_until": now_ms + lease_ms,
-                    "link": file.link,
-                    "deadline": file.deadline_ms,
                 },
                 add={"tries": 1},
                 condition="#status <> :archived AND (attribute_not_exists(lease_until) OR lease_until < :now)",
@@ -314,7 +318,11 @@ class Meetings:
         return StoredRecords(tuple(events), tuple(files), frozenset(days))
 
     def claim_projection(self, session_id: str, *, now_ms: int, lease_ms: int) -> Session | None:
-        """Become the only one who makes the session's record; None if it is up to date or another is at it."""
+        """Become the only one who makes the session's record; None if it is up to date.
+
+        Raises:
+            InProgressError: another is at it.
+        """
         try:
             return _session(
                 self._update(
@@ -326,8 +334,14 @@ class Meetings:
                     values={":now": now_ms},
                 )
             )
-        except ConditionError:
-            return None
+        except ConditionError as error:
+            values = _values(error.item)
+            if values.get("projected_version", -1) >= values.get("version", 0):
+                return None
+            # He will see our news as well, but he may die before he does.
+            left_ms = int(values.get("projection_lease_until", now_ms)) - now_ms
+            pause_seconds = min(max(1, left_ms // 1000 + 1), _LONGEST_WAIT_SECONDS)
+            raise InProgressError("another makes the record", pause_seconds=pause_seconds) from None
 
     def finish_projection(self, session: Session, summary: Mapping[str, str | int]) -> bool:
         """Release the lease and store the summary; False, with the lease kept, if there is news meanwhile."""

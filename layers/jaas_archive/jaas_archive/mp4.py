@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     type Fill = Callable[[memoryview, int], None]
 
-_NEEDED_BOXES = {b"ftyp", b"moov", b"mdat"}
+_NEEDED_BOXES = {b"moov", b"mdat"}
 _MAX_BOXES = 1_000_000
 _TOLERATED_SECONDS = 60.0
 _TOLERATED_SHARE = 0.1

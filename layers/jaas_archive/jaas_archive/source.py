@@ -7,11 +7,12 @@ from http.client import HTTPResponse
 from urllib.parse import urljoin
 
 from jaas_archive.connections import Body, Connection, ConnectionBrokenError, Stop, Transport, origin_and_target
-from jaas_archive.errors import SourceUnavailableError
+from jaas_archive.errors import LinkDeadError, SourceUnavailableError
 from jaas_archive.links import AllowedOrigins
 
 MAX_REDIRECTS = 3
 _MAX_RETRY_AFTER_SECONDS = 30
+_DEAD = frozenset({401, 403, 404, 410})
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -151,6 +152,8 @@ def _info(response: HTTPResponse, span: range | None) -> FileInfo:
                 raise RangesIgnoredError
         case HTTPStatus.PRECONDITION_FAILED:
             raise SourceChangedError
+        case status if status in _DEAD:
+            raise LinkDeadError(f"the source answered {status}", pause_seconds=_retry_after(response))
         case status:
             raise SourceUnavailableError(f"the source answered {status}", pause_seconds=_retry_after(response))
     etag = response.headers.get("ETag", "")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
 logger = Logger()
-metrics = Metrics(namespace="JaasArchive")
+metrics = Metrics()
 
 
 @cache
@@ -43,10 +43,11 @@ def claims() -> ClaimBucket:
     return ClaimBucket(boto3.client("s3"), settings().claim_bucket_name)
 
 
-def new_batch() -> Batch:
-    """For the messages of one invocation."""
+def new_batch(source_arn: str) -> Batch:
+    """For the messages of one invocation, which come from one queue."""
+    urgent = Queue(sqs(), settings().urgent_download_queue_url)
     return Batch(
-        queue=Queue(sqs(), settings().download_queue_url),
+        queue=urgent if urgent.is_source_of(source_arn) else Queue(sqs(), settings().download_queue_url),
         dead_letters=Queue(sqs(), settings().download_dead_letter_queue_url),
         first_pause_seconds=settings().first_retry_seconds,
     )
@@ -67,8 +68,9 @@ def downloader() -> Downloader:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle a batch of SQS messages."""
-    batch = new_batch()
-    for record in records_of(event):
+    records = records_of(event)
+    batch = new_batch(records[0].event_source_arn)
+    for record in records:
         with batch.guard([record]):
             downloader().download(unfold_event(record.body, claims()))
     metrics.add_metric("DownloadsFailed", MetricUnit.Count, batch.failures)

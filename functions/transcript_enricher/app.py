@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 logger = Logger()
-metrics = Metrics(namespace="JaasArchive")
+metrics = Metrics()
 
 
 @cache

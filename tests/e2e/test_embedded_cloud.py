@@ -71,7 +71,9 @@ def zipped(files: Mapping[str, str]) -> bytes:
 
 
 def modules_found(cloud: Cloud) -> dict[str, bool]:
-    source = "import importlib.util as u; return {m: u.find_spec(m) is not None for m in ('boto3', 'requests', 'ministack')}"
+    source = (
+        "import importlib.util as u; return {m: u.find_spec(m) is not None for m in ('boto3', 'requests', 'ministack')}"
+    )
     found: dict[str, bool] = invoke(cloud, "modules", source)
     return found
 
@@ -249,7 +251,9 @@ def test_routes_of_an_http_api_still_need_us(cloud: Cloud) -> None:
         "paths": {"/webhook": {"post": {"x-amazon-apigateway-integration": integration, "responses": {}}}},
     }
     api = {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Body": body}}
-    cloud.client("cloudformation").create_stack(StackName="routes", TemplateBody=json.dumps({"Resources": {"Api": api}}))
+    cloud.client("cloudformation").create_stack(
+        StackName="routes", TemplateBody=json.dumps({"Resources": {"Api": api}})
+    )
     cloud.client("cloudformation").get_waiter("stack_create_complete").wait(StackName="routes")
 
     resource = cloud.client("cloudformation").describe_stack_resource(StackName="routes", LogicalResourceId="Api")

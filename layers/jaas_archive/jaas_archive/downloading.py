@@ -26,6 +26,7 @@ from jaas_archive.source import Source, SourceFile
 
 LEASE_MS = 910_000
 """Longer than the function can live: an invocation never outlives its own lease."""
+_SHORTEST_LIMIT_SECONDS = 60
 
 logger = Logger(child=True)
 
@@ -52,7 +53,7 @@ class Downloader:
         if file is None:
             raise InvalidMessageError("the download queue holds an event without a file")
         session = self.meetings.ensure_session(event)
-        self.meetings.announce(session.id, file)
+        self.meetings.announce(session.id, file, now_ms=self._now_ms())
         record = self.meetings.claim_copy(session.id, file, now_ms=self._now_ms(), lease_ms=LEASE_MS)
         if record.status is not FileStatus.ARCHIVED:
             self._copy(_Task(event, file, session, record))
@@ -71,6 +72,7 @@ class Downloader:
                 self._give_up(task, status, str(error))
                 raise FileLostError(str(error)) from error
             self._release(task, str(error))
+            error.longest_pause_seconds = _longest_pause_seconds(task.file.deadline_ms - self._now_ms())
             raise
         except Exception as error:
             self._release(task, type(error).__name__)
@@ -149,6 +151,11 @@ class _Task:
             "event": self.event.idempotency_key,
             "duration-seconds": "" if seconds is None else f"{seconds:g}",
         }
+
+
+def _longest_pause_seconds(left_ms: int) -> int | None:
+    """A file gets at least six more tries in whatever time its link has left, though not more than one a minute."""
+    return max(_SHORTEST_LIMIT_SECONDS, left_ms // 6_000) if left_ms > 0 else None
 
 
 def _check_looks_like(file: AnnouncedFile, source: SourceFile) -> None:

@@ -56,11 +56,15 @@ class NotReadyError(RequestError):
 
 
 class TryLaterError(ArchiveError):
-    """Passing trouble; `pause_seconds` says when to look again, None leaves it to the growing pause."""
+    """Passing trouble; `pause_seconds` says when to look again, None leaves it to the growing pause.
+
+    `longest_pause_seconds` limits that pause: whoever works against a deadline sets it.
+    """
 
     def __init__(self, reason: str, *, pause_seconds: int | None = None) -> None:
         super().__init__(reason)
         self.pause_seconds = pause_seconds
+        self.longest_pause_seconds: int | None = None
 
 
 class AwsUnavailableError(TryLaterError):

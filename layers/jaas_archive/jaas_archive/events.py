@@ -12,6 +12,8 @@ from jaas_archive.errors import NotAnEventError
 type Json = Any
 """Whatever `json.loads` returns."""
 
+LINK_REMOVED = "[link removed]"
+"""Stands in the journal where an event held a link."""
 SETTINGS_PROVISIONING = "SETTINGS_PROVISIONING"
 _EARLIEST_MS = 100_000_000_000
 """A number below counts seconds: as milliseconds it would lie before 1973."""
@@ -110,7 +112,7 @@ def without_links(value: Json) -> Json:
         case list():
             return [without_links(element) for element in value]
         case str() if value.lstrip().lower().startswith(("https://", "http://")):
-            return "[link removed]"
+            return LINK_REMOVED
     return value
 
 

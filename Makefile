@@ -6,28 +6,29 @@ UV_VERSION := 0.13.9
 UV := .tools/uv-$(UV_VERSION)/bin/uv
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" .venvs/sam/bin/sam
 REQUIREMENTS := layers/dependencies/requirements.txt
+ENVIRONMENTS := .venv/installed .venvs/sam/installed .venvs/runtime/installed
 EXPORT := $(UV) export --quiet --locked --no-default-groups --no-header --no-annotate
 
-# The first Python 3.13 that really runs: pyenv puts a python3.13 on PATH that may lead nowhere, and it may be installed
-# without being on PATH at all.
+# Prints the first Python 3.13 that really runs: pyenv puts a python3.13 on PATH that may lead nowhere, and it may be
+# installed without being on PATH at all.
 account_home := $(shell eval echo "~$$(id -un)")
-PYTHON = $(shell for python in \
+find_python = for python in \
 	    "$$(command -v python3.13)" \
 	    "$$PYENV_ROOT"/versions/3.13*/bin/python3.13 \
 	    "$$HOME"/.pyenv/versions/3.13*/bin/python3.13 $(account_home)/.pyenv/versions/3.13*/bin/python3.13 \
 	    "$$HOME"/.local/share/uv/python/cpython-3.13*/bin/python3.13 \
 	    /usr/local/bin/python3.13 /opt/*/bin/python3.13 /usr/bin/python3.13 \
 	    .tools/python/cpython-3.13*/bin/python3.13; do \
-	    "$$python" -c 'import sys; sys.version_info[:2] == (3, 13) and print(sys.executable)' 2>/dev/null && break; done)
+	    "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done
 
 .PHONY: help demo test check lock format clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/installed .venvs/sam/installed .venvs/runtime/installed ## play a meeting against the stack on this machine; KEEP=1 leaves it running
+demo: $(ENVIRONMENTS) ## play a meeting against the stack on this machine; KEEP=1 leaves it running
 	@.venv/bin/python -m local.demo
 
-test: .venv/installed .venvs/sam/installed .venvs/runtime/installed ## run all tests, the last ones on the deployed stack
+test: $(ENVIRONMENTS) ## run all tests, the last ones on the deployed stack
 	@.venv/bin/python -m pytest
 
 check: .venv/installed .venvs/sam/installed ## lint, format, types, template, lock
@@ -37,8 +38,8 @@ check: .venv/installed .venvs/sam/installed ## lint, format, types, template, lo
 	@$(EXPORT) | diff - $(REQUIREMENTS) || { echo "$(REQUIREMENTS) is not what the lock says: run make lock"; exit 1; }
 	@$(SAM) validate --lint --region us-east-1
 
-lock: $(UV) ## lock again after a change to pyproject.toml, and export the dependencies layer
-	@$(UV) lock --quiet --python "$(PYTHON)"
+lock: .tools/python.path ## lock again after a change to pyproject.toml, and export the dependencies layer
+	@$(UV) lock --quiet --python "$$(cat $<)"
 	@mkdir -p $(dir $(REQUIREMENTS))
 	@$(EXPORT) --output-file $(REQUIREMENTS) >/dev/null
 
@@ -54,15 +55,15 @@ clean: ## remove everything that make has made
 # uv comes as a package, into this folder: no installer, no rights, whatever Python is there.
 $(UV):
 	@echo "installing uv $(UV_VERSION)"
-	@for python in "$(PYTHON)" python3; do "$$python" -m pip --version >/dev/null 2>&1 && break; done \
-	    && "$$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action ignore \
+	@for python in "$$($(find_python))" python3; do "$$python" -m pip --version >/dev/null 2>&1 && break; done \
+	    && "$$python" -m pip install -qq --disable-pip-version-check --no-warn-script-location --root-user-action ignore \
 	        --target .tools/uv-$(UV_VERSION) uv==$(UV_VERSION) \
 	    || { echo "No Python with pip was found to install uv with; python3 -m pip must work."; exit 1; }
 	@touch $@
 
 .tools/python.path: $(UV)
-	@test -n "$(PYTHON)" || { echo "installing Python 3.13"; $(UV) python install --quiet --no-bin --install-dir .tools/python 3.13; }
-	@test -n "$(PYTHON)" && echo "$(PYTHON)" >$@
+	@$(find_python) >$@ || { echo "installing Python 3.13"; \
+	    $(UV) python install --quiet --no-bin --install-dir .tools/python 3.13 && $(find_python) >$@; }
 
 sync = echo "installing $(@D)" && UV_PROJECT_ENVIRONMENT=$(@D) $(UV) sync --quiet --locked --compile-bytecode --python "$$(cat $<)"
 

@@ -37,7 +37,7 @@ _ARCHITECTURE = "arm64" if platform.machine().lower() in {"arm64", "aarch64"} el
 _LOCAL_PARAMETERS = {"Architecture": _ARCHITECTURE, "FirstRetrySeconds": "1"}
 _START_SECONDS = 60
 _STOP_SECONDS = 10
-_KEPT_LOGS = 5
+_KEPT_LOGS = 20
 _SHOWN_LINES = 40
 
 
@@ -130,7 +130,7 @@ def running_cloud(*, patched: bool = True) -> Iterator[Cloud]:
     port = free_port()
     log_path = _new_log(port)
     with TemporaryDirectory(prefix="jaas-archive-", ignore_cleanup_errors=True) as scratch, log_path.open("wb") as log:
-        patches = ["--runtime-python", str(_RUNTIME_PYTHON)] if patched else ["--plain"]
+        patches = ["--runtime-python", _installed(_RUNTIME_PYTHON)] if patched else ["--plain"]
         process = subprocess.Popen(
             [sys.executable, "-m", "local.ministack", "--scratch", scratch, *patches],
             cwd=ROOT,
@@ -150,6 +150,12 @@ def running_cloud(*, patched: bool = True) -> Iterator[Cloud]:
             raise
         finally:
             _stop(process)
+
+
+def _installed(program: Path) -> str:
+    if not program.exists():
+        raise CloudError(f"{program} is not there: `make demo` and `make test` install it before they start.")
+    return str(program)
 
 
 def _ministack_environment(port: int, scratch: str) -> dict[str, str]:
@@ -260,12 +266,13 @@ def _run_sam(command: str, *arguments: str, environment: Mapping[str, str]) -> N
         config_path = Path(folder, "samconfig.toml")
         config_path.write_text("version = 0.1\n")
         completed = subprocess.run(
-            [_SAM_FOLDER / "sam", command, *arguments, "--config-file", config_path],
+            [_installed(_SAM_FOLDER / "sam"), command, *arguments, "--config-file", config_path],
             cwd=ROOT,
             env={
                 **ours,
                 "PATH": f"{_SAM_FOLDER}{os.pathsep}{ours.get('PATH', os.defpath)}",  # its Python is the functions' 3.13
-                "NO_PROXY": ",".join(filter(None, [ours.get("NO_PROXY"), "127.0.0.1", "localhost"])),
+                **_without_proxy(ours),
+                "TMPDIR": folder,  # SAM leaves things behind
                 "SAM_CLI_POLL_DELAY": "0.5",
                 "SAM_CLI_TELEMETRY": "0",
                 "AWS_CONFIG_FILE": os.devnull,
@@ -279,6 +286,12 @@ def _run_sam(command: str, *arguments: str, environment: Mapping[str, str]) -> N
         )
     if completed.returncode:
         raise CloudError(f"`sam {command}` failed with {completed.returncode}.{_shown(log_path)}")
+
+
+def _without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """What is on this machine is not asked for at a proxy; some programs read the one spelling, some the other."""
+    hosts = environment.get("no_proxy") or environment.get("NO_PROXY")
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, (hosts, "127.0.0.1", "localhost"))))
 
 
 @contextmanager

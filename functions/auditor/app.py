@@ -62,5 +62,6 @@ def report(audit: Audit) -> None:
     metrics.add_metric("AuditsCompleted", MetricUnit.Count, int(audit.complete))
     for kind in FindingKind:
         metrics.add_metric(kind.metric, MetricUnit.Count, audit.found[kind])
+    metrics.add_metric("Silent", MetricUnit.Count, int(audit.silent))
     if audit.heard_ago_ms is not None:
         metrics.add_metric("SecondsSinceNews", MetricUnit.Seconds, audit.heard_ago_ms / 1000)

@@ -15,8 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from local.jaas.client import Backoff, Delivery, WebhookClient
+from local.jaas.events import disorder, events_of
 from local.jaas.files import FileServer, Link
-from local.jaas.meeting import build_meeting, disorder
+from local.jaas.meeting import build_meeting
 from local.jaas.samples import SampleError, freshen, load_sample
 from local.jaas.signing import SIGNATURE_HEADER, signature_header
 from local.recording import Recording, RecordingError, make_recording, make_small_recording, read_recording
@@ -143,7 +144,7 @@ def meeting(
             messages=messages,
         )
         links = played.publish(server)
-        events = played.events(links)
+        events = events_of(played, links)
         out.print(f"room {escape(played.room)}, session {played.session_id}, seed {seed}", soft_wrap=True)
         order = events if in_order else disorder(events, seed=seed, doubled=doubled)
         deliveries = client.deliver_all(event.body for event in order)

@@ -1,4 +1,4 @@
-"""What people write and say in a simulated meeting."""
+"""What people write and say in a simulated meeting; `{guest}` is the guest's first name."""
 
 from enum import Enum
 
@@ -18,10 +18,10 @@ HOST, REJOINER, BARE, REGULAR, GUEST = Role
 CHAT: tuple[tuple[Role, str], ...] = (
     (HOST, "Good morning everyone 👋"),
     (REGULAR, "Morning! Sound check: I hear you well"),
-    (REJOINER, "bom dia"),
+    (REJOINER, "good morning ☕"),
     (BARE, "hi all, I am on the train, so mostly typing today 🚆"),
-    (GUEST, "Hello, this is Priya from Northwind, I join as a guest"),
-    (HOST, "Welcome Priya! Agenda: release 4.2, the audit, holidays"),
+    (GUEST, "Hello, this is {guest} from Northwind, I join as a guest"),
+    (HOST, "Welcome {guest}! Agenda: release 4.2, the audit, holidays"),
     (REGULAR, "can you share the link to the board?"),
     (HOST, "https://boards.example.com/release-4.2?view=swimlanes&sprint=31"),
     (BARE, "thanks"),
@@ -48,8 +48,8 @@ CHAT: tuple[tuple[Role, str], ...] = (
     (REJOINER, "storage for that is about 14 € a month, just do it"),
     (HOST, "OK, 365."),
     (BARE, "3 is planned for the week of the 13th"),
-    (REGULAR, "我可以帮忙做恢复测试 (I can help with the restore test)"),
-    (BARE, "谢谢!"),
+    (REGULAR, "their letter says 恢复测试须在本月完成, so it has to be done this month"),
+    (BARE, "c'est noté, merci"),
     (HOST, "Holidays: please fill the table until Friday"),
     (REJOINER, "done"),
     (REGULAR, "done"),

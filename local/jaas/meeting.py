@@ -1,4 +1,4 @@
-"""Builds believable meetings: their events in true order, their files, and the truth that an archive must show."""
+"""Builds believable meetings: who was there, what they wrote and said, their files; what an archive must show."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import random
 import string
 import unicodedata
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,15 +95,6 @@ class MeetingFile:
 
 
 @dataclass(frozen=True, slots=True)
-class MeetingEvent:
-    """One webhook body."""
-
-    type: str
-    timestamp_ms: int
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Meeting:
     """A meeting and its ground truth."""
 
@@ -133,10 +124,6 @@ class Meeting:
             for file in self.files
         }
 
-    def events(self, links: Mapping[str, Link]) -> list[MeetingEvent]:
-        """The events in the order in which they happened."""
-        return _EventWriter(self, {name: link.url for name, link in links.items()}).write()
-
 
 def build_meeting(
     seed: int,
@@ -152,9 +139,9 @@ def build_meeting(
     Five people; one comes back with another JID, of one JaaS does not tell the full JID, one has no JWT. It lasts four
     minutes and as long as its recordings. Messages beyond the forty of the conversation repeat it, numbered.
     """
-    rng = _seeded(f"meeting {seed}")
+    rng = seeded(f"meeting {seed}")
     room = room or rng.choice(ROOMS)
-    session_id = _uuid(rng)
+    session_id = new_uuid(rng)
     people = tuple(_person(rng, role, name) for role, name in zip(Role, rng.sample(NAMES, len(Role)), strict=True))
     ended_at_ms = started_at_ms + 4 * _MINUTE_MS + sum(r.duration_seconds for r in recordings) * _SECOND_MS
     presences = _presences(rng, people, started_at_ms, ended_at_ms)
@@ -182,24 +169,18 @@ def build_meeting(
     )
 
 
-def disorder[T](events: Iterable[T], *, seed: int, doubled: float = 0.3) -> list[T]:
-    """Events as JaaS may deliver them: in any order, a share of them twice."""
-    rng = _seeded(f"disorder {seed}")
-    events = list(events)
-    mixed = events + rng.sample(events, round(len(events) * doubled))
-    rng.shuffle(mixed)
-    return mixed
-
-
-def _seeded(seed: str) -> random.Random:
+def seeded(seed: str) -> random.Random:
+    """Chance that repeats itself."""
     return random.Random(seed)
 
 
-def _uuid(rng: random.Random) -> str:
+def new_uuid(rng: random.Random) -> str:
+    """A UUID out of this chance."""
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
-def _letters(rng: random.Random, count: int, alphabet: str = string.ascii_letters + string.digits) -> str:
+def random_text(rng: random.Random, count: int, alphabet: str = string.ascii_letters + string.digits) -> str:
+    """So many letters and digits."""
     return "".join(rng.choices(alphabet, k=count))
 
 
@@ -223,7 +204,7 @@ def _presences(
             dropped = (joined + left) // 2
             stays = [(joined, dropped, "unknown"), (dropped + 4000, left, "left")]
         for joined_at_ms, left_at_ms, reason in stays:
-            full_jid = f"{_uuid(rng)}@{DOMAIN}/{_letters(rng, 12)}"
+            full_jid = f"{new_uuid(rng)}@{DOMAIN}/{random_text(rng, 12)}"
             presences.append(Presence(person, full_jid, joined_at_ms, left_at_ms, reason))
     return tuple(presences)
 
@@ -231,9 +212,11 @@ def _presences(
 def _chat(
     rng: random.Random, presences: tuple[Presence, ...], count: int, first_ms: int, last_ms: int
 ) -> tuple[ChatLine, ...]:
-    times = sorted(rng.randint(first_ms, last_ms) for _ in range(count))
+    step_ms = (last_ms - first_ms) / max(1, count)
+    times = [first_ms + int(step_ms * (number + rng.uniform(0, 0.9))) for number in range(count)]
     if count > 1:
         times[count // 2] = times[count // 2 - 1]  # Two people press Enter in the same millisecond.
+    guest = next(presence.person.name for presence in presences if presence.person.role is Role.GUEST)
     lines = []
     for number, timestamp_ms in enumerate(times):
         role, content = CHAT[number % len(CHAT)]
@@ -241,7 +224,7 @@ def _chat(
         stays = [presence for presence in presences if presence.person.role is role]
         stay = next((stay for stay in stays if timestamp_ms <= stay.left_at_ms), stays[-1])
         matched_by = {Role.BARE: "bare_jid", Role.GUEST: "unknown"}.get(role, "full_jid")
-        text = f"{content} ({again + 1})" if again else content
+        text = content.replace("{guest}", guest.split()[0]) + (f" ({again + 1})" if again else "")
         lines.append(ChatLine(timestamp_ms, stay.full_jid, text, stay.person, matched_by))
     return tuple(lines)
 
@@ -255,7 +238,7 @@ def _speech(people: tuple[Person, ...], first_ms: int, last_ms: int) -> tuple[Sp
 
 
 def _recording_file(rng: random.Random, recording: Recording, app_id: str, room: str, starts_at_ms: int) -> MeetingFile:
-    recording_session_id = _letters(rng, 16, string.ascii_lowercase)
+    recording_session_id = random_text(rng, 16, string.ascii_lowercase)
     started = datetime.fromtimestamp(starts_at_ms // _SECOND_MS, UTC).strftime("%Y-%m-%d-%H-%M-%S")
     return MeetingFile(
         event_type="RECORDING_UPLOADED",
@@ -272,7 +255,7 @@ def _recording_file(rng: random.Random, recording: Recording, app_id: str, room:
 
 
 def _json_file(event_type: str, bucket: str, app_id: str, session_id: str, document: dict[str, Any]) -> MeetingFile:
-    content = _json(document)
+    content = as_json(document)
     return MeetingFile(
         event_type=event_type,
         object_name=f"{app_id}/{session_id}.json" if bucket == "chat" else f"{app_id}/{session_id}-transcript.json",
@@ -305,151 +288,6 @@ def _transcript_document(room: str, session_id: str, speech: tuple[SpokenLine, .
     return {"conferenceName": room, "sessionId": session_id, "messages": messages}
 
 
-def _json(document: Any) -> bytes:
+def as_json(document: Any) -> bytes:
+    """JSON as JaaS writes it, without a blank too many."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-class _EventWriter:
-    """Writes down a meeting's events."""
-
-    def __init__(self, meeting: Meeting, urls: Mapping[str, str]) -> None:
-        self._meeting = meeting
-        self._urls = urls
-        self._rng = _seeded(f"events {meeting.seed}")
-        self._events: list[MeetingEvent] = []
-        self._conference = f"{meeting.room}@conference.{meeting.app_id}.{DOMAIN}"
-        self._by_role = {presence.person.role: presence for presence in meeting.presences}
-
-    def write(self) -> list[MeetingEvent]:
-        meeting = self._meeting
-        room = {"conference": self._conference, "isBreakout": False}
-        self._add("ROOM_CREATED", meeting.started_at_ms, room)
-        self._comings_and_goings()
-        self._small_talk()
-        self._add("ROOM_DESTROYED", meeting.ended_at_ms, room)
-        self._aftermath()
-        return sorted(self._events, key=lambda event: event.timestamp_ms)
-
-    def _comings_and_goings(self) -> None:
-        for presence in self._meeting.presences:
-            if presence.person.has_token:
-                data = self._participant(presence)
-                self._add("PARTICIPANT_JOINED", presence.joined_at_ms, data)
-                data = data | {"disconnectReason": presence.disconnect_reason}
-                self._add("PARTICIPANT_LEFT", presence.left_at_ms, data)
-                self._add("USAGE", presence.joined_at_ms + 40, [self._usage(presence.person)])
-
-    def _small_talk(self) -> None:
-        host, regular = self._by_role[Role.HOST], self._by_role[Role.REGULAR]
-        at_ms = self._meeting.started_at_ms + _MINUTE_MS
-        role = {"grantedTo": {"participantJid": regular.full_jid}, "grantedBy": {"participantJid": host.full_jid}}
-        self._add("ROLE_CHANGED", at_ms, {"role": "moderator", **role})
-        answers = [{"key": 1, "name": "Thursday"}, {"key": 2, "name": "Monday"}]
-        poll = {"pollId": _letters(self._rng, 10).lower(), "isBreakout": False}
-        question = {"question": "When do we ship 4.2?", "answers": answers, "user": self._poll_user(host)}
-        self._add("POLL_CREATED", at_ms + 5000, question | poll, app_id=False)
-        chosen = [answer | {"value": answer["key"] == 1} for answer in answers]
-        answer = {"answers": chosen, "user": self._poll_user(regular)}
-        self._add("POLL_ANSWER", at_ms + 9000, answer | poll, app_id=False)
-        reaction = {
-            "participantId": regular.person.user_id,
-            "participantJid": regular.full_jid,
-            "participantName": regular.person.name,
-            "reactions": ["clap"],
-        }
-        self._add("REACTIONS", at_ms + 15_000, reaction)
-
-    def _aftermath(self) -> None:
-        ended_at_ms = self._meeting.ended_at_ms
-        speakers = {line.speaker for line in self._meeting.speech}
-        stats = {
-            presence.full_jid: {
-                "time": self._rng.randint(4000, 90_000),
-                "id": presence.person.user_id,
-                "name": presence.person.name,
-                "email": presence.person.email,
-            }
-            for presence in self._meeting.presences
-            if presence.person in speakers
-        }
-        self._add("SPEAKER_STATS", ended_at_ms + 900, stats)
-        for number, file in enumerate(self._meeting.files):
-            data: dict[str, Any] = {"preAuthenticatedLink": self._urls[file.object_name]}
-            if file.recording:
-                data |= self._recording(file, file.recording)
-            self._add(file.event_type, ended_at_ms + 2000 + number * 500, data)
-        feedback = {"rating": 5, "comments": "", "userId": self._by_role[Role.HOST].person.user_id}
-        self._add("FEEDBACK", ended_at_ms + 8000, feedback, app_id=False)
-
-    def _recording(self, file: MeetingFile, recording: Recording) -> dict[str, Any]:
-        """What goes with a recording's link, and the two events that frame it."""
-        ends_at_ms = file.starts_at_ms + recording.duration_seconds * _SECOND_MS
-        self._add("RECORDING_STARTED", file.starts_at_ms - 300, {"conference": self._conference})
-        self._add("RECORDING_ENDED", ends_at_ms + 300, {"conference": self._conference})
-        present = [person for person in self._meeting.people if person.has_token]
-        return {
-            "participants": [{"name": person.name, "id": person.user_id} for person in present],
-            "share": True,
-            "initiatorId": self._by_role[Role.HOST].person.user_id,
-            "durationSec": recording.duration_seconds,
-            "startTimestamp": file.starts_at_ms,
-            "endTimestamp": ends_at_ms,
-            "recordingSessionId": file.recording_session_id,
-        }
-
-    def _participant(self, presence: Presence) -> dict[str, Any]:
-        person = presence.person
-        data = {
-            "moderator": person.role is Role.HOST,
-            "name": person.name,
-            "group": self._meeting.app_id,
-            "email": person.email,
-            "id": person.user_id,
-            "participantJid": presence.jid,
-            "participantFullJid": presence.full_jid,
-            "participantId": presence.participant_id,
-            "avatar": "",
-            "conference": self._conference,
-            "isBreakout": False,
-        }
-        if person.role is Role.BARE:
-            del data["participantFullJid"]
-        return data
-
-    def _usage(self, person: Person) -> dict[str, Any]:
-        return {
-            "customerId": self._customer_id,
-            "deviceId": f"{self._rng.getrandbits(128):032x}",
-            "email": person.email,
-            "kid": f"{self._meeting.app_id}/9f27c4",
-            "userId": person.user_id,
-        }
-
-    def _poll_user(self, presence: Presence) -> dict[str, Any]:
-        person = presence.person
-        return {
-            "participantJid": presence.full_jid,
-            "currentName": person.name.split()[0],
-            "id": person.user_id,
-            "name": person.name,
-            "email": person.email,
-        }
-
-    @property
-    def _customer_id(self) -> str:
-        return self._meeting.app_id.removeprefix("vpaas-magic-cookie-")
-
-    def _add(self, event_type: str, timestamp_ms: int, data: Any, *, app_id: bool = True) -> None:
-        event = {
-            "idempotencyKey": _uuid(self._rng),
-            "customerId": self._customer_id,
-            "appId": self._meeting.app_id,
-            "eventType": event_type,
-            "sessionId": self._meeting.session_id,
-            "timestamp": timestamp_ms,
-            "fqn": self._meeting.fqn,
-            "data": data,
-        }
-        if not app_id:
-            del event["appId"]
-        self._events.append(MeetingEvent(event_type, timestamp_ms, _json(event)))

@@ -4,18 +4,21 @@ import base64
 import io
 import json
 import os
-import signal
+import socket
 import subprocess
 import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
+from crc32c import crc32c
 
 from local.cloud import ROOT, Cloud, running_cloud
 
@@ -43,6 +46,7 @@ def invoke(
 ) -> Any:
     """What a function with this body answers."""
     client = cloud.client("lambda")
+    role = role_arn(cloud)
     layers = []
     if layer:
         version = client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped(layer)})
@@ -51,7 +55,7 @@ def invoke(
         FunctionName=name,
         Runtime="python3.13",
         Handler="app.handler",
-        Role="arn:aws:iam::000000000000:role/probe",
+        Role=role,
         Code={"ZipFile": zipped({"app.py": f"def handler(event, context):\n    {source}\n", **(files or {})})},
         Layers=layers,
         Environment={"Variables": dict(variables or {})},
@@ -60,6 +64,16 @@ def invoke(
     payload = json.load(answer["Payload"])
     assert "FunctionError" not in answer, payload
     return payload
+
+
+def role_arn(cloud: Cloud) -> str:
+    iam = cloud.client("iam")
+    try:
+        role = iam.get_role(RoleName="probe")
+    except iam.exceptions.NoSuchEntityException:
+        role = iam.create_role(RoleName="probe", AssumeRolePolicyDocument=json.dumps({"Statement": []}))
+    arn: str = role["Role"]["Arn"]
+    return arn
 
 
 def zipped(files: Mapping[str, str]) -> bytes:
@@ -71,9 +85,7 @@ def zipped(files: Mapping[str, str]) -> bytes:
 
 
 def modules_found(cloud: Cloud) -> dict[str, bool]:
-    source = (
-        "import importlib.util as u; return {m: u.find_spec(m) is not None for m in ('boto3', 'requests', 'ministack')}"
-    )
+    source = "import importlib.util as u; return {m: bool(u.find_spec(m)) for m in ('boto3', 'requests', 'ministack')}"
     found: dict[str, bool] = invoke(cloud, "modules", source)
     return found
 
@@ -105,7 +117,7 @@ def test_code_before_layers_still_needs_us(plain_cloud: Cloud) -> None:
 
 
 def test_only_the_python_folder_of_a_layer_is_searched(cloud: Cloud) -> None:
-    source = "import importlib.util as u; return [u.find_spec(m) is not None for m in ('inside', 'beside')]"
+    source = "import importlib.util as u; return [bool(u.find_spec(m)) for m in ('inside', 'beside')]"
     layer = {"python/inside.py": "", "beside.py": ""}
     assert invoke(cloud, "layer", source, layer=layer) == [True, False]
 
@@ -130,56 +142,67 @@ def test_hiding_the_environment_still_needs_us(plain_cloud: Cloud) -> None:
 # --- S3 ---------------------------------------------------------------------------------------------------------------
 
 
-def crc32(*bodies: bytes) -> str:
-    return base64.b64encode(zlib.crc32(b"".join(bodies)).to_bytes(4)).decode()
-
-
-def upload_in_parts(cloud: Cloud, *, checksum: str, bodies: tuple[bytes, ...]) -> tuple[str, str]:
-    """The checksum that S3 then reports and what it covers."""
-    s3 = cloud.client("s3")
-    s3.create_bucket(Bucket="parts")
-    target = {"Bucket": "parts", "Key": "recording.mp4"}
-    upload = {
-        **target,
-        "UploadId": s3.create_multipart_upload(**target, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")[
-            "UploadId"
-        ],
-    }
-    parts = [
-        {
-            "PartNumber": number,
-            "ChecksumCRC32": crc32(body),
-            "ETag": s3.upload_part(**upload, PartNumber=number, Body=body, ChecksumCRC32=crc32(body))["ETag"],
-        }
-        for number, body in enumerate(bodies, start=1)
-    ]
-    answer = s3.complete_multipart_upload(
-        **upload, MultipartUpload={"Parts": parts}, ChecksumCRC32=checksum, ChecksumType="FULL_OBJECT"
-    )
-    head = s3.head_object(**target, ChecksumMode="ENABLED")
-    assert (answer["ChecksumCRC32"], answer["ChecksumType"]) == (head["ChecksumCRC32"], head["ChecksumType"])
-    return head["ChecksumCRC32"], head["ChecksumType"]
-
-
+CHECKSUMS: Mapping[str, Callable[[bytes], int]] = {"CRC32": zlib.crc32, "CRC32C": crc32c}
 BODIES = (b"a" * 5 * _MEBIBYTE, b"b" * 5 * _MEBIBYTE, b"the rest")
 
 
-def test_s3_checks_the_whole_of_a_multipart_upload(cloud: Cloud) -> None:
-    right = crc32(*BODIES)
-    assert upload_in_parts(cloud, checksum=right, bodies=BODIES) == (right, "FULL_OBJECT")
+def checksum(algorithm: str, body: bytes) -> str:
+    return base64.b64encode(CHECKSUMS[algorithm](body).to_bytes(4)).decode()
 
 
-def test_s3_refuses_a_multipart_upload_that_differs_as_a_whole(cloud: Cloud) -> None:
+def upload_in_parts(cloud: Cloud, algorithm: str, *, announced: str) -> tuple[str, str]:
+    """The checksum that S3 then reports, and what it covers."""
+    once = Config(retries={"total_max_attempts": 1})
+    s3: Any = cloud.session().client("s3", endpoint_url=cloud.endpoint, config=once)
+    s3.create_bucket(Bucket="parts")
+    target = {"Bucket": "parts", "Key": "recording.mp4"}
+    created = s3.create_multipart_upload(**target, ChecksumAlgorithm=algorithm, ChecksumType="FULL_OBJECT")
+    upload = {**target, "UploadId": created["UploadId"]}
+    name = f"Checksum{algorithm}"
+    parts = []
+    for number, body in enumerate(BODIES, start=1):
+        own = {name: checksum(algorithm, body)}
+        part = s3.upload_part(**upload, **own, PartNumber=number, Body=body)
+        parts.append({**own, "PartNumber": number, "ETag": part["ETag"]})
+    answer = s3.complete_multipart_upload(
+        **upload, MultipartUpload={"Parts": parts}, ChecksumType="FULL_OBJECT", **{name: announced}
+    )
+    head = s3.head_object(**target, ChecksumMode="ENABLED")
+    assert (answer[name], answer["ChecksumType"]) == (head[name], head["ChecksumType"])
+    return head[name], head["ChecksumType"]
+
+
+@pytest.mark.parametrize("algorithm", CHECKSUMS)
+def test_s3_checks_the_whole_of_a_multipart_upload(cloud: Cloud, algorithm: str) -> None:
+    right = checksum(algorithm, b"".join(BODIES))
+    assert upload_in_parts(cloud, algorithm, announced=right) == (right, "FULL_OBJECT")
+
+
+@pytest.mark.parametrize("algorithm", CHECKSUMS)
+def test_s3_refuses_a_multipart_upload_that_differs_as_a_whole(cloud: Cloud, algorithm: str) -> None:
     with pytest.raises(ClientError, match="BadDigest"):
-        upload_in_parts(cloud, checksum=crc32(b"something else"), bodies=BODIES)
+        upload_in_parts(cloud, algorithm, announced=checksum(algorithm, b"something else"))
 
 
 def test_whole_object_checksums_still_need_us(plain_cloud: Cloud) -> None:
     try:
-        covered = upload_in_parts(plain_cloud, checksum=crc32(*BODIES), bodies=BODIES)[1]
+        covered = upload_in_parts(plain_cloud, "CRC32", announced=checksum("CRC32", b"".join(BODIES)))[1]
     except ClientError as error:
         covered = error.response["Error"]["Code"]
     assert covered == "BadDigest", "delete check_whole_object_in_multipart_uploads"
+
+
+def seconds_for_crc32c(cloud: Cloud) -> float:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="speed")
+    body = bytes(4 * _MEBIBYTE)
+    start = time.monotonic()
+    s3.put_object(Bucket="speed", Key="key", Body=body, ChecksumCRC32C=checksum("CRC32C", body))
+    return time.monotonic() - start
+
+
+def test_crc32c_still_needs_us(cloud: Cloud, plain_cloud: Cloud) -> None:
+    assert seconds_for_crc32c(plain_cloud) > 3 * seconds_for_crc32c(cloud), "delete compute_crc32c_natively"
 
 
 # --- TLS and IAM ------------------------------------------------------------------------------------------------------
@@ -251,12 +274,11 @@ def test_routes_of_an_http_api_still_need_us(cloud: Cloud) -> None:
         "paths": {"/webhook": {"post": {"x-amazon-apigateway-integration": integration, "responses": {}}}},
     }
     api = {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Body": body}}
-    cloud.client("cloudformation").create_stack(
-        StackName="routes", TemplateBody=json.dumps({"Resources": {"Api": api}})
-    )
-    cloud.client("cloudformation").get_waiter("stack_create_complete").wait(StackName="routes")
+    cloudformation = cloud.client("cloudformation")
+    cloudformation.create_stack(StackName="routes", TemplateBody=json.dumps({"Resources": {"Api": api}}))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="routes", WaiterConfig={"Delay": 1})
 
-    resource = cloud.client("cloudformation").describe_stack_resource(StackName="routes", LogicalResourceId="Api")
+    resource = cloudformation.describe_stack_resource(StackName="routes", LogicalResourceId="Api")
     api_id = resource["StackResourceDetail"]["PhysicalResourceId"]
 
     assert cloud.client("apigatewayv2").get_routes(ApiId=api_id)["Items"] == [], "delete _add_routes of local/cloud.py"
@@ -265,24 +287,30 @@ def test_routes_of_an_http_api_still_need_us(cloud: Cloud) -> None:
 # --- its life ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_cloud_and_its_files_end_with_the_process_that_started_it() -> None:
-    program = "from local.cloud import *\nwith running_cloud() as c: print(c.pid, flush=True); signal.pause()"
-    parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    with parent, parent.stdout or io.StringIO() as output:
-        pid = int(output.readline())
-        (scratch,) = (word for word in command_line(pid) if "jaas-archive-" in word)
-        assert Path(scratch).is_dir()
+def test_the_cloud_and_its_files_end_with_the_process_that_started_it(tmp_path: Path) -> None:
+    program = (
+        "import signal; from local.cloud import running_cloud\n"
+        "with running_cloud() as cloud: print(cloud.endpoint, flush=True); signal.pause()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout
+        port = urlsplit(parent.stdout.readline().strip()).port or 0
+        before = listens(port), any(tmp_path.iterdir())
+        parent.kill()
 
-        parent.send_signal(signal.SIGKILL)
-
-        deadline = time.monotonic() + 10
-        while command_line(pid) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    assert command_line(pid) == []
-    assert not Path(scratch).exists()
+    deadline = time.monotonic() + 10
+    while listens(port) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert before == (True, True)
+    assert (listens(port), any(tmp_path.iterdir())) == (False, False)
 
 
-def command_line(pid: int) -> list[str]:
-    """The words of a running process; empty when it has ended."""
-    listing = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return [] if "<defunct>" in listing else listing.split()
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -2,7 +2,11 @@
 
 import base64
 import json
+import logging
+import random
+import struct
 import time
+import urllib.request
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
-from moto import mock_aws
+from moto.server import ThreadedMotoServer
 
 from functions.auditor import app as auditor_app
 from functions.downloader import app as downloader_app
@@ -176,6 +180,16 @@ class World:
         return sorted((item for item in items if item["sk"].startswith(prefix)), key=lambda item: item["sk"])
 
 
+def mp4(size: int, *, seed: int = 1, seconds: int = 2381) -> bytes:
+    """An MP4 of that size that says it plays so long: real boxes around bytes of chance."""
+    header = struct.pack(">I4sIIIII80x", 108, b"mvhd", 0, 0, 0, 1000, seconds * 1000) + bytes(4)
+    start = struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"mp42", 0, b"mp42", b"isom")
+    start += struct.pack(">I4s", 8 + len(header), b"moov") + header
+    return (
+        start + struct.pack(">I4s", size - len(start), b"mdat") + random.Random(seed).randbytes(size - len(start) - 8)
+    )
+
+
 def load_event(name: str) -> dict[str, Any]:
     """A sample event."""
     return cast("dict[str, Any]", json.loads((EVENTS / f"{name}.json").read_bytes()))
@@ -199,44 +213,56 @@ def files(socket_enabled: None) -> Iterator[FileServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def aws() -> Iterator[str]:
+    """An AWS that answers on loopback, since bodies reach S3 past boto3; its URL."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch, files: FileServer) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch, files: FileServer, aws: str) -> World:
     """An empty account with the webhook secret set."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
-    with mock_aws():
-        world = _build()
-        environment = {
-            "ARCHIVE_BUCKET_NAME": ARCHIVE,
-            "CLAIM_BUCKET_NAME": CLAIMS,
-            "MEETINGS_TABLE_NAME": TABLE,
-            "WEBHOOK_SECRET_ARN": world.secret_arn,
-            "SIGNATURE_TOLERANCE_SECONDS": "86400",
-            "ALLOWED_APP_IDS": "",
-            "ALLOWED_LINK_ORIGINS": files.origin,
-            "FIRST_RETRY_SECONDS": "30",
-            "DOWNLOAD_QUEUE_URL": world.queues["download"],
-            "URGENT_DOWNLOAD_QUEUE_URL": world.queues["urgent-download"],
-            "DOWNLOAD_DEAD_LETTER_QUEUE_URL": world.queues["download-dead"],
-            "MEETING_QUEUE_URL": world.queues["meeting"],
-            "MEETING_DEAD_LETTER_QUEUE_URL": world.queues["meeting-dead"],
-            "ALARM_TOPIC_ARN": world.topic_arn,
-            "STACK": "jaas-archive",
-            "PENDING_HOURS": "2",
-            "SILENCE_HOURS": "72",
-            "POWERTOOLS_METRICS_NAMESPACE": "JaasArchive",
-            "POWERTOOLS_SERVICE_NAME": "test",
-        }
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        for app in (receiver_app, downloader_app, enricher_app, auditor_app):
-            app.metrics.namespace = "JaasArchive"
-            for made in vars(app).values():
-                if hasattr(made, "cache_clear"):
-                    made.cache_clear()
-        yield world
+    urllib.request.urlopen(urllib.request.Request(f"{aws}/moto-api/reset", method="POST")).close()
+    world = _build()
+    environment = {
+        "ARCHIVE_BUCKET_NAME": ARCHIVE,
+        "CLAIM_BUCKET_NAME": CLAIMS,
+        "MEETINGS_TABLE_NAME": TABLE,
+        "WEBHOOK_SECRET_ARN": world.secret_arn,
+        "SIGNATURE_TOLERANCE_SECONDS": "86400",
+        "ALLOWED_APP_IDS": "",
+        "ALLOWED_LINK_ORIGINS": files.origin,
+        "FIRST_RETRY_SECONDS": "30",
+        "DOWNLOAD_QUEUE_URL": world.queues["download"],
+        "URGENT_DOWNLOAD_QUEUE_URL": world.queues["urgent-download"],
+        "DOWNLOAD_DEAD_LETTER_QUEUE_URL": world.queues["download-dead"],
+        "MEETING_QUEUE_URL": world.queues["meeting"],
+        "MEETING_DEAD_LETTER_QUEUE_URL": world.queues["meeting-dead"],
+        "ALARM_TOPIC_ARN": world.topic_arn,
+        "STACK": "jaas-archive",
+        "PENDING_HOURS": "2",
+        "SILENCE_HOURS": "72",
+        "POWERTOOLS_METRICS_NAMESPACE": "JaasArchive",
+        "POWERTOOLS_SERVICE_NAME": "test",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for app in (receiver_app, downloader_app, enricher_app, auditor_app):
+        app.metrics.namespace = "JaasArchive"
+        for made in vars(app).values():
+            if hasattr(made, "cache_clear"):
+                made.cache_clear()
+    return world
 
 
 def _build() -> World:

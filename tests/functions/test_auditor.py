@@ -10,7 +10,7 @@ from functions.auditor import app
 from jaas_archive.findings import FindingKind
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer, Link
-from tests.functions.conftest import ARCHIVE, World, context, load_event
+from tests.functions.conftest import ARCHIVE, World, context, load_event, mp4
 
 HOUR_MS = 3_600_000
 SESSION = "4be1f0a7-63c2-4d1e-9b57-20c8de715f3a"
@@ -42,7 +42,7 @@ def recording(link: Link, *, hours_left: float = 24) -> dict[str, Any]:
 
 @pytest.fixture
 def content() -> bytes:
-    return b"\x00\x00\x00\x18ftypmp42" + bytes(100)
+    return mp4(300)
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_an_object_of_another_size_is_found(world: World, link: Link) -> None:
     (key,) = [key for key in world.archived_keys() if key.endswith(".mp4")]
     world.s3.put_object(Bucket=ARCHIVE, Key=key, Body=b"other")
     assert found(world, hours_later=1.1) == ["object_changed"]
-    assert "5 bytes instead of 112" in world.told()[0]["Message"]
+    assert "5 bytes instead of 300" in world.told()[0]["Message"]
 
 
 def test_an_event_whose_file_the_table_lacks_is_found(world: World, link: Link) -> None:

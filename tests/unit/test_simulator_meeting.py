@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from local.jaas.conversation import CHAT, Role
+from local.jaas.events import disorder, events_of
 from local.jaas.files import Link
-from local.jaas.meeting import Meeting, MeetingFile, build_meeting, disorder
+from local.jaas.meeting import Meeting, MeetingFile, build_meeting
 from local.jaas.storage import StoredObject
 from local.recording import Recording
 
@@ -29,7 +30,7 @@ def events(meeting: Meeting) -> list[dict[str, Any]]:
 
 def documents(meeting: Meeting) -> list[dict[str, Any]]:
     return [
-        json.loads(event.body) for event in meeting.events({file.object_name: link(file) for file in meeting.files})
+        json.loads(event.body) for event in events_of(meeting, {file.object_name: link(file) for file in meeting.files})
     ]
 
 

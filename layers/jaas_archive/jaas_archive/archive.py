@@ -1,54 +1,52 @@
 """The archive bucket: files come in whole, verified and once, or not at all."""
 
-import base64
 import json
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
 from jaas_archive.aws import error_code, translated
+from jaas_archive.crc import as_text, combined, from_text
 from jaas_archive.errors import AwsUnavailableError
 from jaas_archive.events import Event, Json
 from jaas_archive.names import compact_time, safe_name
+from jaas_archive.uploads import KeyTakenError, UploadGoneError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import CompletedPartTypeDef
 
-MAX_PARTS = 10_000
 _MEETING_WRITE_ATTEMPTS = 5
 
 
-class KeyTakenError(Exception):
-    """Another object has this key already; it is never replaced."""
+class PartLostError(Exception):
+    """S3 does not have all parts that the upload is to be completed from."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object in the archive."""
+    """An object in the archive; `checksum` is the base64 CRC32C of the whole."""
 
     key: str
     size: int
     checksum: str
     content_type: str
     metadata: Mapping[str, str]
+    etag: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a multipart upload that S3 has."""
+
+    number: int
+    size: int
+    crc32c: int
     etag: str
-
-
-@dataclass(slots=True)
-class Upload:
-    """A multipart upload under way: parts go in by order, `crc32` covers all of them."""
-
-    id: str
-    key: str
-    crc32: int = 0
-    size: int = 0
-    parts: "list[CompletedPartTypeDef]" = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,79 +56,73 @@ class Archive:
     client: "S3Client"
     bucket: str
 
-    def put_new(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str]) -> str:
-        """Store a small file in one request, checked against its CRC32; returns the checksum.
-
-        Raises:
-            KeyTakenError: the key is taken.
-        """
-        checksum = _crc32_text(zlib.crc32(body))
-        with translated("put an object"), _key_taken():
-            self.client.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=body,
-                ContentType=content_type,
-                Metadata=_ascii(metadata),
-                ChecksumCRC32=checksum,
-                IfNoneMatch="*",
-            )
-        return checksum
-
-    def start(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> Upload:
-        """Begin a multipart upload; nothing is visible until it is completed."""
+    def start(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
+        """Begin a multipart upload, of which nothing is visible until it is completed; returns its id."""
         with translated("start an upload"):
             upload = self.client.create_multipart_upload(
                 Bucket=self.bucket,
                 Key=key,
                 ContentType=content_type,
-                Metadata=_ascii(metadata),
-                ChecksumAlgorithm="CRC32",
+                Metadata=ascii_metadata(metadata),
+                ChecksumAlgorithm="CRC32C",
                 ChecksumType="FULL_OBJECT",
             )
-        return Upload(upload["UploadId"], key)
+        return upload["UploadId"]
 
-    def add_part(self, upload: Upload, body: bytes) -> None:
-        """Upload the next part; S3 checks its CRC32."""
-        number = len(upload.parts) + 1
-        checksum = _crc32_text(zlib.crc32(body))
-        with translated("upload a part"):
-            part = self.client.upload_part(
-                Bucket=self.bucket,
-                Key=upload.key,
-                UploadId=upload.id,
-                PartNumber=number,
-                Body=body,
-                ChecksumCRC32=checksum,
-            )
-        upload.parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumCRC32": checksum})
-        upload.crc32 = zlib.crc32(body, upload.crc32)
-        upload.size += len(body)
+    def parts(self, key: str, upload_id: str) -> list[Part]:
+        """The parts that S3 has.
 
-    def complete(self, upload: Upload) -> str:
-        """Make the object visible if its size and whole checksum are right; returns the checksum.
+        Raises:
+            UploadGoneError: there is no such upload.
+        """
+        pages = self.client.get_paginator("list_parts").paginate(Bucket=self.bucket, Key=key, UploadId=upload_id)
+        with translated("list the parts of an upload"), _upload_gone(key):
+            return [
+                Part(part["PartNumber"], part["Size"], from_text(part["ChecksumCRC32C"]), part["ETag"])
+                for page in pages
+                for part in page.get("Parts", [])
+                if "ChecksumCRC32C" in part
+            ]
+
+    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> str:
+        """Make the object visible if size and checksum of the whole are right; returns the checksum.
 
         Raises:
             KeyTakenError: the key is taken.
+            PartLostError: S3 does not have all of the parts.
+            UploadGoneError: there is no such upload; it may have been completed before.
         """
-        checksum = _crc32_text(upload.crc32)
-        with translated("complete an upload"), _key_taken():
+        checksum = as_text(combined((part.crc32c, part.size) for part in parts))
+        with translated("complete an upload"), _upload_gone(key), _key_taken(key), _part_lost():
             self.client.complete_multipart_upload(
                 Bucket=self.bucket,
-                Key=upload.key,
-                UploadId=upload.id,
-                MultipartUpload={"Parts": upload.parts},
-                ChecksumCRC32=checksum,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={
+                    "Parts": [
+                        {"PartNumber": part.number, "ETag": part.etag, "ChecksumCRC32C": as_text(part.crc32c)}
+                        for part in parts
+                    ]
+                },
+                ChecksumCRC32C=checksum,
                 ChecksumType="FULL_OBJECT",
-                MpuObjectSize=upload.size,
+                MpuObjectSize=sum(part.size for part in parts),
                 IfNoneMatch="*",
             )
         return checksum
 
-    def abort(self, upload: Upload) -> None:
+    def abort(self, key: str, upload_id: str) -> None:
         """Forget an upload and its parts."""
-        with translated("abort an upload"):
-            self.client.abort_multipart_upload(Bucket=self.bucket, Key=upload.key, UploadId=upload.id)
+        with translated("abort an upload"), suppress(UploadGoneError), _upload_gone(key):
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+
+    def abort_all(self, key: str) -> None:
+        """Forget all uploads to a key: what a function left that died before it could note its upload."""
+        with translated("list uploads"):
+            uploads = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=key).get("Uploads", [])
+        for upload in uploads:
+            if upload["Key"] == key:
+                self.abort(key, upload["UploadId"])
 
     def find(self, key: str) -> StoredObject | None:
         """The object under that key, if there is one."""
@@ -145,7 +137,7 @@ class Archive:
         return StoredObject(
             key=key,
             size=head["ContentLength"],
-            checksum=head.get("ChecksumCRC32", ""),
+            checksum=head.get("ChecksumCRC32C", ""),
             content_type=head["ContentType"],
             metadata=metadata,
             etag=head["ETag"],
@@ -176,7 +168,7 @@ class Archive:
                 return
             condition: Any = {"IfMatch": existing.etag} if existing else {"IfNoneMatch": "*"}
             try:
-                with translated("put a document"), _key_taken():
+                with translated("put a document"), _key_taken(key):
                     self.client.put_object(
                         Bucket=self.bucket,
                         Key=key,
@@ -191,21 +183,37 @@ class Archive:
         raise AwsUnavailableError("could not put a document: it kept changing")
 
 
+def bucket_url(endpoint: str, bucket: str) -> str:
+    """Where a bucket answers: below the host name on AWS, in the path of any other S3 such as a local one."""
+    parts = urlsplit(endpoint)
+    if parts.netloc.startswith("s3."):
+        return f"{parts.scheme}://{bucket}.{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc}/{bucket}"
+
+
+def ascii_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """S3 takes only ASCII here: percent-encoded, as in a URL."""
+    return {name: quote(text, safe=" /:.,+@=") for name, text in metadata.items() if text}
+
+
 @contextmanager
-def _key_taken() -> Iterator[None]:
-    """Raise KeyTakenError for S3's answer to a condition that does not hold."""
+def _raising(raised: Exception, *codes: str) -> Iterator[None]:
+    """Raise that for S3's answers with these codes."""
     try:
         yield
     except ClientError as error:
-        if error_code(error) == "PreconditionFailed":
-            raise KeyTakenError from error
+        if error_code(error) in codes:
+            raise raised from error
         raise
 
 
-def _crc32_text(crc32: int) -> str:
-    return base64.b64encode(crc32.to_bytes(4, "big")).decode()
+def _key_taken(key: str) -> AbstractContextManager[None]:
+    return _raising(KeyTakenError(key), "PreconditionFailed")
 
 
-def _ascii(metadata: Mapping[str, str]) -> dict[str, str]:
-    """S3 takes only ASCII here: percent-encoded, as in a URL."""
-    return {name: quote(text, safe=" /:.,+@=") for name, text in metadata.items() if text}
+def _upload_gone(key: str) -> AbstractContextManager[None]:
+    return _raising(UploadGoneError(key), "NoSuchUpload")
+
+
+def _part_lost() -> AbstractContextManager[None]:
+    return _raising(PartLostError(), "InvalidPart", "InvalidPartOrder", "BadDigest")

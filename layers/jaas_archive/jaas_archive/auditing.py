@@ -46,6 +46,7 @@ class Audit:
     requeued: int = 0
     sessions: int = 0
     heard_ago_ms: int | None = None
+    silent: bool = False
     findings: list[Finding] = field(default_factory=list)
     complete: bool = True
 
@@ -151,7 +152,8 @@ class Auditor:
             return
         self.backlog.remember({"heard_at": heard_at_ms})
         audit.heard_ago_ms = max(0, now_ms - heard_at_ms)
-        if self.silence_ms and audit.heard_ago_ms > self.silence_ms:
+        audit.silent = 0 < self.silence_ms < audit.heard_ago_ms
+        if audit.silent:
             hours = audit.heard_ago_ms // _HOUR_MS
             # Named for the last news: the next silence is another finding.
             finding = Finding(FindingKind.SILENCE, "", str(heard_at_ms), reason=f"nothing was heard for {hours} hours")

@@ -65,13 +65,14 @@ class Batch:
         self._failed.add(record.message_id)
         wanted = error.pause_seconds if isinstance(error, TryLaterError) else None
         longest = error.longest_pause_seconds if isinstance(error, TryLaterError) else None
-        seconds = wanted or pause_seconds(
-            int(record.attributes.approximate_receive_count),
-            first_seconds=self.first_pause_seconds,
-            longest_seconds=longest or LONGEST_PAUSE_SECONDS,
-        )
+        if wanted is None:
+            wanted = pause_seconds(
+                int(record.attributes.approximate_receive_count),
+                first_seconds=self.first_pause_seconds,
+                longest_seconds=longest or LONGEST_PAUSE_SECONDS,
+            )
         try:
-            self.queue.show_again_in(record.receipt_handle, seconds)
+            self.queue.show_again_in(record.receipt_handle, wanted)
         except ArchiveError as trouble:
             # It comes back all the same, after the queue's own visibility timeout.
             logger.warning("message not postponed", reason=str(trouble))

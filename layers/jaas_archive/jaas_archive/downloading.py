@@ -1,18 +1,26 @@
 """The downloader's use case: one announced file, from its link into the archive, once."""
 
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import BinaryIO
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 
-from jaas_archive.archive import Archive, KeyTakenError, StoredObject
-from jaas_archive.copying import copy
+from jaas_archive.archive import Archive, StoredObject, ascii_metadata
+from jaas_archive.connections import Stop
+from jaas_archive.copying import Copier, Destination, Job
 from jaas_archive.errors import (
+    ArchiveError,
     AwsUnavailableError,
     FileLostError,
+    InProgressError,
     InvalidMessageError,
     LinkRefusedError,
+    MismatchError,
     NotAFileError,
     SourceUnavailableError,
     TryLaterError,
@@ -21,28 +29,38 @@ from jaas_archive.events import Event, read_event
 from jaas_archive.kinds import AnnouncedFile, announced_file, extension_of
 from jaas_archive.meetings import FileRecord, FileStatus, Meetings, Session, file_sort_key
 from jaas_archive.messages import EventMessage, FileChangedMessage, encode
+from jaas_archive.mp4 import inspect_mp4
 from jaas_archive.queues import Queue
-from jaas_archive.source import Source, SourceFile
+from jaas_archive.source import FileInfo
+from jaas_archive.uploads import KeyTakenError, UploadGoneError
 
-LEASE_MS = 910_000
-"""Longer than the function can live: an invocation never outlives its own lease."""
+LEASE_SECONDS = 60
+"""How long a copy belongs to an invocation that is not heard of any more; then another may go on with it."""
+BEAT_SECONDS = 15
+_ATTEMPTS = 3
 _SHORTEST_LIMIT_SECONDS = 60
 
 logger = Logger(child=True)
+metrics = Metrics()
 
 
 @dataclass(frozen=True, slots=True)
 class Downloader:
-    """Copies announced files."""
+    """Copies announced files; `clock` gives the time in seconds."""
 
     archive: Archive
+    copier: Copier
     meetings: Meetings
-    source: Source
     meeting_queue: Queue
     clock: Callable[[], float] = time.time
 
-    def download(self, message: EventMessage) -> None:
+    def download(
+        self, message: EventMessage, *, keep: Callable[[int], None] = lambda _: None, deadline: float = float("inf")
+    ) -> None:
         """Archive the file that the event announces; nothing happens if that was done before.
+
+        `keep` is called again and again with the seconds for which the message is still ours; `deadline` (of
+        `time.monotonic`) is when to hand over to the next invocation.
 
         Raises:
             FileLostError: it will never come; the table says why.
@@ -54,18 +72,24 @@ class Downloader:
             raise InvalidMessageError("the download queue holds an event without a file")
         session = self.meetings.ensure_session(event)
         self.meetings.announce(session.id, file, now_ms=self._now_ms())
-        record = self.meetings.claim_copy(session.id, file, now_ms=self._now_ms(), lease_ms=LEASE_MS)
+        record = self.meetings.claim_copy(session.id, file, now_ms=self._now_ms(), lease_ms=LEASE_SECONDS * 1000)
         if record.status is not FileStatus.ARCHIVED:
-            self._copy(_Task(event, file, session, record))
+            self._copy(_Task(event, file, session, record), keep, Stop(deadline))
         # Said again for a file that was archived before: whoever did that may have died before saying it.
         self._tell(session, record)
 
-    def _copy(self, task: "_Task") -> None:
+    def _copy(self, task: "_Task", keep: Callable[[int], None], stop: Stop) -> None:
         try:
-            stored = self._archived_before(task) or self._fetch(task)
+            with self._heartbeat(task, keep, stop):
+                stored = self._fetch(task, stop)
         except LinkRefusedError as error:
             self._give_up(task, FileStatus.REFUSED, str(error))
             raise
+        except MismatchError as error:
+            if not task.record.mismatched:
+                self._release(task, str(error), mismatched=True)
+                raise
+            raise self._keep_aside(task, str(error), stop) from error
         except TryLaterError as error:
             if isinstance(error, SourceUnavailableError) and self._now_ms() > task.file.deadline_ms:
                 status = FileStatus.REFUSED if isinstance(error, NotAFileError) else FileStatus.EXPIRED
@@ -77,50 +101,108 @@ class Downloader:
         except Exception as error:
             self._release(task, type(error).__name__)
             raise
-        self.meetings.finish_copy(
-            task.session.id,
-            task.record.sort_key,
-            key=stored.key,
-            size=stored.size,
-            checksum=stored.checksum,
-            content_type=stored.content_type,
-            source_etag=stored.metadata.get("source-etag", ""),
-            now_ms=self._now_ms(),
-        )
+        now_ms = self._now_ms()
+        self.meetings.finish_copy(task.session.id, task.record.sort_key, stored, now_ms=now_ms)
+        metrics.add_metric("FilesArchived", MetricUnit.Count, 1)
+        metrics.add_metric("BytesArchived", MetricUnit.Bytes, stored.size)
+        metrics.add_metric("SecondsToArchive", MetricUnit.Seconds, max(0, now_ms - task.event.timestamp_ms) / 1000)
         logger.info("file archived", session_id=task.session.id, file=task.record.sort_key, size=stored.size)
 
-    def _archived_before(self, task: "_Task") -> StoredObject | None:
-        """The object of an invocation that died between storing it and noting that in the table."""
-        if task.record.tries <= 1 or task.file.kind.extension is None:
-            return None
-        return self._own(task, task.keys(task.file.kind.extension)[0])
+    def _fetch(self, task: "_Task", stop: Stop, *, aside: bool = False) -> StoredObject:
+        """Copy the file to its key; where another file has that, to its second one."""
+        if not aside and (stored := self._stored_before(task)):
+            return stored
+        job = Job(
+            link=task.file.link,
+            destination=lambda info, head: task.destination(info, head, second=False, aside=aside),
+            checkpoint=task.record.checkpoint,
+            save=lambda checkpoint: self.meetings.note_upload(task.session.id, task.record.sort_key, checkpoint),
+            repeated=task.record.tries > 1,
+            inspect=task.inspect,
+            verify=not aside,
+        )
+        for _ in range(_ATTEMPTS):
+            try:
+                copied = self.copier.copy(job, stop=stop)
+            except (KeyTakenError, UploadGoneError) as error:
+                # Either we stored it and did not hear that we did, or another file has the key.
+                if stored := self._own(task, error.key):
+                    return stored
+                job = replace(job, checkpoint=None, repeated=True)
+                if isinstance(error, KeyTakenError):
+                    job = replace(
+                        job, destination=lambda info, head: task.destination(info, head, second=True, aside=aside)
+                    )
+                continue
+            return StoredObject(
+                key=copied.destination.key,
+                size=copied.size,
+                checksum=copied.checksum,
+                content_type=copied.destination.content_type,
+                metadata=copied.destination.metadata,
+                seconds=copied.seconds,
+            )
+        raise AwsUnavailableError("the file's keys are taken by others")
 
-    def _fetch(self, task: "_Task") -> StoredObject:
-        for number in range(2):
-            with self.source.open(task.file.link) as source:
-                _check_looks_like(task.file, source)
-                extension, content_type = _type_of(task.file, source)
-                key = task.keys(extension)[number]
-                metadata = task.metadata | {"source-etag": source.etag}
-                try:
-                    copied = copy(source, self.archive, key, content_type=content_type, metadata=metadata)
-                except KeyTakenError:
-                    if stored := self._own(task, key):
-                        return stored
-                    continue
-            return StoredObject(key, copied.size, copied.checksum, content_type, metadata, etag="")
-        raise AwsUnavailableError("both keys of the file are taken by others")
+    def _stored_before(self, task: "_Task") -> StoredObject | None:
+        """What an invocation stored that died before it could note that."""
+        if task.record.tries <= 1:
+            return None
+        if task.record.checkpoint:
+            return self._own(task, task.record.checkpoint.key)
+        return self._own(task, task.key(task.file.kind.extension)) if task.file.kind.extension else None
 
     def _own(self, task: "_Task", key: str) -> StoredObject | None:
         stored = self.archive.find(key)
-        return stored if stored and stored.metadata.get("file") == task.metadata["file"] else None
+        return stored if stored and stored.metadata.get("file") == task.identity else None
 
-    def _give_up(self, task: "_Task", status: FileStatus, reason: str) -> None:
-        self.meetings.give_up(task.session.id, task.record.sort_key, status, reason=reason)
+    def _keep_aside(self, task: "_Task", reason: str, stop: Stop) -> ArchiveError:
+        """Store a file that came out wrong twice where nobody takes it for the real one; returns what to raise."""
+        try:
+            stored = self._fetch(task, stop, aside=True)
+        except TryLaterError as error:
+            self._release(task, str(error))
+            return error
+        self._give_up(task, FileStatus.REFUSED, reason, kept=stored)
+        return FileLostError(reason)
+
+    @contextmanager
+    def _heartbeat(self, task: "_Task", keep: Callable[[int], None], stop: Stop) -> Iterator[None]:
+        """Renew lease and message while inside, so that a copy of any length is ours and a dead one is soon free."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(BEAT_SECONDS):
+                try:
+                    self.meetings.renew_copy(
+                        task.session.id, task.record, until_ms=self._now_ms() + LEASE_SECONDS * 1000
+                    )
+                    keep(LEASE_SECONDS)
+                except InProgressError:
+                    logger.warning("another invocation took the copy over", session_id=task.session.id)
+                    stop.now()
+                    return
+                except ArchiveError as error:
+                    logger.warning("heartbeat failed", reason=str(error))
+
+        keep(LEASE_SECONDS)
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _give_up(self, task: "_Task", status: FileStatus, reason: str, *, kept: StoredObject | None = None) -> None:
+        if kept is None and task.record.checkpoint:
+            self.archive.abort(task.record.checkpoint.key, task.record.checkpoint.upload_id)
+        self.meetings.give_up(task.session.id, task.record.sort_key, status, reason=reason, kept=kept)
+        metrics.add_metric("FilesExpired" if status is FileStatus.EXPIRED else "FilesRefused", MetricUnit.Count, 1)
         self._tell(task.session, task.record)
 
-    def _release(self, task: "_Task", reason: str) -> None:
-        self.meetings.release_copy(task.session.id, task.record.sort_key, reason=reason)
+    def _release(self, task: "_Task", reason: str, *, mismatched: bool = False) -> None:
+        self.meetings.release_copy(task.session.id, task.record, reason=reason, mismatched=mismatched)
 
     def _tell(self, session: Session, record: FileRecord) -> None:
         self.meeting_queue.send(encode(FileChangedMessage(session.id, record.sort_key)))
@@ -136,39 +218,50 @@ class _Task:
     session: Session
     record: FileRecord
 
-    def keys(self, extension: str) -> tuple[str, str]:
-        """The key, and the one to take if another file of the session has that already."""
-        stem = f"{self.session.folder}/{self.file.stem}"
-        return f"{stem}{extension}", f"{stem}_{self.file.id}{extension}"
-
     @property
-    def metadata(self) -> dict[str, str]:
+    def identity(self) -> str:
+        """What tells our own object from another under the same key."""
+        return f"{self.session.id}/{file_sort_key(self.file)}"
+
+    def key(self, extension: str, *, second: bool = False, aside: bool = False) -> str:
+        """The file's key, or the one to take if another file of the session has that."""
+        folder = f"{self.session.folder}/aside" if aside else self.session.folder
+        return f"{folder}/{self.file.stem}{f'_{self.file.id}' if second else ''}{extension}"
+
+    def destination(self, info: FileInfo, head: bytes, *, second: bool, aside: bool) -> Destination:
+        """Where the file belongs.
+
+        Raises:
+            NotAFileError: what comes is not the file but what services send, with status 200, for an error.
+        """
+        kind = self.file.kind
+        if info.content_type.startswith("text/html") or head.lstrip()[:1] == b"<":
+            raise NotAFileError("the source sent a web page instead of the file")
+        if kind.extension == ".mp4" and head[4:8] != b"ftyp":
+            raise NotAFileError("the source sent something that is no MP4")
+        if self.file.announced_bytes is not None and info.length not in (None, self.file.announced_bytes):
+            raise NotAFileError(f"the event announced {self.file.announced_bytes} bytes, the source {info.length}")
+        extension, content_type = (
+            (kind.extension, kind.content_type) if kind.extension and kind.content_type else extension_of(head)
+        )
         seconds = self.file.duration_seconds
-        return {
-            "file": f"{self.session.id}/{file_sort_key(self.file)}",
+        metadata = {
+            "file": self.identity,
             "session": self.session.id,
             "room": self.session.room,
             "event": self.event.idempotency_key,
+            "source-etag": info.etag.strip('"'),
             "duration-seconds": "" if seconds is None else f"{seconds:g}",
         }
+        return Destination(self.key(extension, second=second, aside=aside), content_type, ascii_metadata(metadata))
+
+    def inspect(self, file: BinaryIO, length: int) -> float | None:
+        """How many seconds a recording plays, None for other files."""
+        if self.file.kind.extension != ".mp4":
+            return None
+        return inspect_mp4(file, length, announced_seconds=self.file.duration_seconds)
 
 
 def _longest_pause_seconds(left_ms: int) -> int | None:
     """A file gets at least six more tries in whatever time its link has left, though not more than one a minute."""
     return max(_SHORTEST_LIMIT_SECONDS, left_ms // 6_000) if left_ms > 0 else None
-
-
-def _check_looks_like(file: AnnouncedFile, source: SourceFile) -> None:
-    """Raise NotAFileError for what services send with status 200 when they mean an error."""
-    if source.content_type.startswith("text/html") or source.head.lstrip()[:1] == b"<":
-        raise NotAFileError("the source sent a web page instead of the file")
-    if file.kind.extension == ".mp4" and source.head[4:8] != b"ftyp":
-        raise NotAFileError("the source sent something that is no MP4")
-    if file.announced_bytes is not None and source.length not in (None, file.announced_bytes):
-        raise NotAFileError(f"the event announced {file.announced_bytes} bytes and the source {source.length}")
-
-
-def _type_of(file: AnnouncedFile, source: SourceFile) -> tuple[str, str]:
-    if file.kind.extension and file.kind.content_type:
-        return file.kind.extension, file.kind.content_type
-    return extension_of(source.head)

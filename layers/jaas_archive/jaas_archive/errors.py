@@ -29,30 +29,36 @@ class RequestError(ArchiveError):
     """A webhook request that is answered with something else than success; its text is the answer."""
 
     status: ClassVar[HTTPStatus]
+    metric: ClassVar[str]
+    """What counts these requests."""
 
 
 class NotAnEventError(RequestError):
     """The body can never be an event."""
 
     status = HTTPStatus.BAD_REQUEST
+    metric = "EventMalformed"
 
 
 class SignatureError(RequestError):
     """Nothing in the request proves that JaaS sent it."""
 
     status = HTTPStatus.UNAUTHORIZED
+    metric = "SignatureRejected"
 
 
 class AppNotAllowedError(RequestError):
     """The event belongs to an app that this archive does not serve."""
 
     status = HTTPStatus.FORBIDDEN
+    metric = "AppRefused"
 
 
 class NotReadyError(RequestError):
     """The archive cannot take the event now; JaaS keeps it and tries again."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    metric = "ReceiverNotReady"
 
 
 class TryLaterError(ArchiveError):
@@ -77,6 +83,10 @@ class SourceUnavailableError(TryLaterError):
 
 class NotAFileError(SourceUnavailableError):
     """The link gives something else than the file, such as an error page."""
+
+
+class MismatchError(SourceUnavailableError):
+    """What came is not the file that was announced: a checksum, the structure or the duration differs."""
 
 
 class InProgressError(TryLaterError):

@@ -17,7 +17,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import batched
@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
+from jaas_archive.archive import StoredObject
 from jaas_archive.aws import error_code, translated
 from jaas_archive.errors import AwsUnavailableError, InProgressError
 from jaas_archive.events import Event, Json, milliseconds
 from jaas_archive.items import Item, item_key, new_item, plain_values, session_pk, typed, whole_number
 from jaas_archive.kinds import AnnouncedFile, announced_file
 from jaas_archive.names import iso_time, safe_name, session_folder
+from jaas_archive.uploads import Checkpoint
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -88,7 +90,10 @@ class FileRecord:
     reason: str
     starts_at_ms: int | None
     duration_seconds: float | None
+    plays_seconds: float | None
     archived_at_ms: int | None
+    mismatched: bool
+    checkpoint: Checkpoint | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,52 +226,58 @@ class Meetings:
             raise InProgressError("another invocation copies this file", pause_seconds=left_ms // 1000 + 1) from None
         return _file(item)
 
-    def release_copy(self, session_id: str, sort_key: str, *, reason: str) -> None:
-        """Give the lease back after a failed copy."""
+    def renew_copy(self, session_id: str, record: FileRecord, *, until_ms: int) -> None:
+        """Keep the lease of that claim.
+
+        Raises:
+            InProgressError: another has claimed the copy meanwhile.
+        """
+        try:
+            self._update(session_id, record.sort_key, {"lease_until": until_ms}, **_still_ours(record))
+        except ConditionError:
+            raise InProgressError("another invocation copies this file") from None
+
+    def note_upload(self, session_id: str, sort_key: str, checkpoint: Checkpoint | None) -> None:
+        """Note the upload that a copy goes on with, or that there is none."""
+        values = {name: None if checkpoint is None else getattr(checkpoint, field) for name, field in _UPLOAD.items()}
         self._update(
             session_id,
             sort_key,
-            {"status": FileStatus.PENDING, "reason": reason},
-            remove=("lease_until",),
-            condition="#status = :copying",
-            values={":copying": FileStatus.COPYING},
+            {name: value for name, value in values.items() if value is not None},
+            remove=[name for name, value in values.items() if value is None],
         )
 
-    def finish_copy(
-        self,
-        session_id: str,
-        sort_key: str,
-        *,
-        key: str,
-        size: int,
-        checksum: str,
-        content_type: str,
-        source_etag: str,
-        now_ms: int,
-    ) -> None:
+    def release_copy(self, session_id: str, record: FileRecord, *, reason: str, mismatched: bool = False) -> None:
+        """Give the lease of that claim back after a failed copy; nothing happens if it is another's by now."""
+        values: dict[str, Json] = {"status": FileStatus.PENDING, "reason": reason}
+        if mismatched:
+            values["mismatched"] = True
+        with suppress(ConditionError):
+            self._update(session_id, record.sort_key, values, remove=("lease_until",), **_still_ours(record))
+
+    def finish_copy(self, session_id: str, sort_key: str, stored: StoredObject, *, now_ms: int) -> None:
         """The file is archived; its link is forgotten."""
         self._update(
             session_id,
             sort_key,
-            {
-                "status": FileStatus.ARCHIVED,
-                "key": key,
-                "size": size,
-                "checksum": checksum,
-                "content_type": content_type,
-                "source_etag": source_etag,
-                "archived_at": now_ms,
-            },
-            remove=("link", "lease_until", "reason", "gsi2pk", "gsi2sk"),
+            {"status": FileStatus.ARCHIVED, "archived_at": now_ms, **_stored(stored)},
+            remove=("link", "lease_until", "reason", "gsi2pk", "gsi2sk", *_UPLOAD),
         )
 
-    def give_up(self, session_id: str, sort_key: str, status: FileStatus, *, reason: str) -> None:
-        """The file will never come, or may never be fetched; its link is forgotten."""
+    def give_up(
+        self, session_id: str, sort_key: str, status: FileStatus, *, reason: str, kept: StoredObject | None = None
+    ) -> None:
+        """The file will never come, or may never be fetched; its link is forgotten. `kept` is what was kept aside."""
         self._update(
             session_id,
             sort_key,
-            {"status": status, "reason": reason, "gsi2pk": f"FAILED#{shard_of(session_id)}"},
-            remove=("link", "lease_until"),
+            {
+                "status": status,
+                "reason": reason,
+                "gsi2pk": f"FAILED#{shard_of(session_id)}",
+                **(_stored(kept) if kept else {}),
+            },
+            remove=("link", "lease_until", *_UPLOAD),
             condition="#status <> :archived",
             values={":archived": FileStatus.ARCHIVED},
         )
@@ -549,6 +560,35 @@ def message_name(timestamp_ms: int, number: int) -> str:
     return f"{timestamp_ms:013d}#{number:06d}"
 
 
+_UPLOAD = {
+    "upload_id": "upload_id",
+    "upload_key": "key",
+    "upload_part_bytes": "part_bytes",
+    "upload_length": "length",
+    "upload_etag": "etag",
+}
+"""A checkpoint's fields, by the attributes that hold them."""
+
+
+def _still_ours(record: FileRecord) -> dict[str, Any]:
+    """Each claim counts the tries up, so their number tells one claim from the next."""
+    return {
+        "condition": "#status = :copying AND tries = :tries",
+        "values": {":copying": FileStatus.COPYING, ":tries": record.tries},
+    }
+
+
+def _stored(stored: StoredObject) -> dict[str, Json]:
+    return {
+        "key": stored.key,
+        "size": stored.size,
+        "checksum": stored.checksum,
+        "content_type": stored.content_type,
+        "source_etag": stored.metadata.get("source-etag", ""),
+        **({} if stored.seconds is None else {"plays_seconds": str(stored.seconds)}),
+    }
+
+
 def _journal_item(session_id: str, entry: JournalEntry) -> Item:
     event = entry.event
     key = safe_name(event.idempotency_key)
@@ -624,5 +664,20 @@ def _file(item: Item) -> FileRecord:
         reason=values.get("reason", ""),
         starts_at_ms=whole_number(values.get("starts_at")),
         duration_seconds=float(values["duration_seconds"]) if "duration_seconds" in values else None,
+        plays_seconds=float(values["plays_seconds"]) if "plays_seconds" in values else None,
         archived_at_ms=whole_number(values.get("archived_at")),
+        mismatched=values.get("mismatched", False),
+        checkpoint=_checkpoint(values),
+    )
+
+
+def _checkpoint(values: Mapping[str, Any]) -> Checkpoint | None:
+    if "upload_id" not in values:
+        return None
+    return Checkpoint(
+        key=values["upload_key"],
+        upload_id=values["upload_id"],
+        part_bytes=int(values["upload_part_bytes"]),
+        length=int(values["upload_length"]),
+        etag=values["upload_etag"],
     )

@@ -1,117 +1,172 @@
-"""The file behind a link, read over HTTP."""
+"""The file behind a link: what the source says of it, and its bytes from any position on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPResponse
 from urllib.parse import urljoin
 
-import requests
-from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
-
+from jaas_archive.connections import Body, Connection, ConnectionBrokenError, Stop, origin_and_target
 from jaas_archive.errors import SourceUnavailableError
 from jaas_archive.links import AllowedOrigins
 
-CONNECT_TIMEOUT_SECONDS = 10
-READ_TIMEOUT_SECONDS = 30
 MAX_REDIRECTS = 3
-_READ_BYTES = 1 << 20
-_HEAD_BYTES = 1 << 12
+_MAX_RETRY_AFTER_SECONDS = 30
+_REDIRECTS = {301, 302, 303, 307, 308}
 
 
-@dataclass(slots=True)
-class SourceFile:
-    """An open download; `length` and `content_md5` (base64) are None where the source does not say.
+class RangesIgnoredError(Exception):
+    """The source promised ranges, and sends the whole file all the same."""
 
-    `head` is how the file begins; `read_into` gives it once more.
-    """
 
-    length: int | None
-    etag: str
-    content_type: str
-    content_md5: str | None
-    body: BaseHTTPResponse
-    head: bytes = b""
-    _given: int = 0
-
-    def __post_init__(self) -> None:
-        start = bytearray(_HEAD_BYTES)
-        self.head = bytes(start[: self._fill(memoryview(start))])
-
-    def read_into(self, buffer: memoryview) -> int:
-        """Fill the buffer as far as the file goes; less than its size means the end.
-
-        Raises:
-            SourceUnavailableError: the connection broke or stalled.
-        """
-        filled = min(len(self.head) - self._given, len(buffer))
-        buffer[:filled] = self.head[self._given : self._given + filled]
-        self._given += filled
-        return filled + self._fill(buffer[filled:])
-
-    def _fill(self, buffer: memoryview) -> int:
-        filled = 0
-        # The libraries' messages hold the URL, and the URL is a credential: only the error's name goes on.
-        try:
-            while filled < len(buffer):
-                piece = self.body.read(min(_READ_BYTES, len(buffer) - filled))
-                if not piece:
-                    break
-                buffer[filled : filled + len(piece)] = piece
-                filled += len(piece)
-        except (HTTPError, OSError) as error:
-            raise SourceUnavailableError(f"the source broke off: {type(error).__name__}") from None
-        return filled
+class SourceChangedError(Exception):
+    """The object behind the link is not the one that the copy began with."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Fetches links on allowed origins, following a few redirects under the same rule."""
+class FileInfo:
+    """What the source says of a file.
 
-    session: requests.Session
+    `length` is None where it does not say; `ranges` is whether it promises the file from any position on, and proof by
+    `etag` that it is the same file each time; `md5` and `crc32c` are of the whole file, in base64, or empty.
+    """
+
+    length: int | None
+    ranges: bool
+    etag: str
+    content_type: str
+    md5: str
+    crc32c: str
+
+
+@dataclass(slots=True)
+class Stream:
+    """An open answer of the source."""
+
+    info: FileInfo
+    _connection: Connection
+    _response: HTTPResponse
+    _body: Body
+
+    def read_into(self, view: memoryview) -> int:
+        """Fill the buffer as far as the answer goes; less than its size means the end.
+
+        Raises:
+            SourceUnavailableError: the connection broke, and `len(view)` bytes did not come; `done` says how many did.
+        """
+        filled = 0
+        try:
+            while filled < len(view):
+                count = self._body.read_into(view[filled:])
+                if not count:
+                    break
+                filled += count
+        except ConnectionBrokenError as error:
+            raise BrokenOffError(f"the source broke off: {error}", done=filled) from None
+        return filled
+
+    def close(self) -> None:
+        """Done with it; the connection is kept if the answer was read to its end."""
+        self._connection.finish(self._response, left=self._body.left)
+
+
+class BrokenOffError(SourceUnavailableError):
+    """The answer broke off after `done` bytes of what was asked for."""
+
+    def __init__(self, reason: str, *, done: int) -> None:
+        super().__init__(reason)
+        self.done = done
+
+
+@dataclass(slots=True)
+class SourceReader:
+    """Reads one link, on one connection, in one thread."""
+
     origins: AllowedOrigins
+    tls: ssl.SSLContext
+    stop: Stop
+    _connection: Connection | None = None
 
-    @contextmanager
-    def open(self, link: str) -> Iterator[SourceFile]:
-        """The file behind the link.
+    def open(self, link: str, span: range | None = None, *, etag: str = "") -> Stream:
+        """The file, or the bytes of `span`.
 
         Raises:
             LinkRefusedError: the link, or what it redirects to, is not allowed.
-            SourceUnavailableError: no answer, or another one than 200.
+            SourceChangedError: the file no longer has that `etag`.
+            RangesIgnoredError: the source sends the whole file instead of the span.
+            SourceUnavailableError: no answer, or none with the bytes that were asked for.
         """
-        with self._get(link) as response:
-            length = response.headers.get("Content-Length", "")
-            yield SourceFile(
-                length=int(length) if length.isdigit() else None,
-                etag=response.headers.get("ETag", "").strip('"'),
-                content_type=response.headers.get("Content-Type", ""),
-                content_md5=response.headers.get("Content-MD5"),
-                body=response.raw,
-            )
-
-    @contextmanager
-    def _get(self, link: str) -> Iterator[requests.Response]:
+        headers = {"Range": f"bytes={span.start}-{span.stop - 1}"} if span else {}
+        if etag:
+            headers["If-Match"] = etag
         for _ in range(MAX_REDIRECTS + 1):
             self.origins.check(link)
-            with self._answer(link) as response:
-                if response.is_redirect:
-                    link = urljoin(link, response.headers["location"])
-                    continue
-                if response.status_code != HTTPStatus.OK:
-                    raise SourceUnavailableError(f"the source answered {response.status_code}")
-                yield response
-                return
+            response, connection = self._get(link, headers)
+            if response.status in _REDIRECTS:
+                location = response.headers.get("Location", "")
+                connection.close()
+                link = urljoin(link, location)
+                continue
+            try:
+                info = _info(response, span)
+            except BaseException:
+                connection.close()
+                raise
+            if etag and info.etag != etag:
+                connection.close()
+                raise SourceChangedError
+            return Stream(info, connection, response, connection.body(response))
         raise SourceUnavailableError(f"the source redirected more than {MAX_REDIRECTS} times")
 
-    def _answer(self, link: str) -> requests.Response:
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection:
+            self._connection.close()
+
+    def _get(self, link: str, headers: Mapping[str, str]) -> tuple[HTTPResponse, Connection]:
+        origin, target = origin_and_target(link)
+        if self._connection is None or self._connection.origin != origin:
+            self.close()
+            self._connection = Connection(origin, self.tls, self.stop)
         try:
-            return self.session.get(
-                link,
-                stream=True,
-                allow_redirects=False,
-                timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
-                headers={"Accept-Encoding": "identity"},
-            )
-        except requests.RequestException as error:
-            raise SourceUnavailableError(f"the source did not answer: {type(error).__name__}") from None
+            return self._connection.send("GET", target, headers), self._connection
+        except ConnectionBrokenError as error:
+            raise SourceUnavailableError(f"the source did not answer: {error}") from None
+
+
+def _info(response: HTTPResponse, span: range | None) -> FileInfo:
+    """Read the head of an answer.
+
+    Raises:
+        SourceChangedError: the condition on the ETag failed.
+        RangesIgnoredError: it is the whole file and not the span.
+        SourceUnavailableError: it is no answer with the bytes that were asked for.
+    """
+    match response.status:
+        case HTTPStatus.PARTIAL_CONTENT if span:
+            if not response.headers.get("Content-Range", "").startswith(f"bytes {span.start}-"):
+                raise SourceUnavailableError("the source sent another range than it was asked for")
+        case HTTPStatus.OK:
+            if span:
+                raise RangesIgnoredError
+        case HTTPStatus.PRECONDITION_FAILED:
+            raise SourceChangedError
+        case status:
+            raise SourceUnavailableError(f"the source answered {status}", pause_seconds=_retry_after(response))
+    etag = response.headers.get("ETag", "")
+    promised = response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+    return FileInfo(
+        length=response.length,
+        # A weak ETag promises a similar file, not the same bytes.
+        ranges=promised and bool(response.length and etag) and not etag.startswith("W/"),
+        etag=etag,
+        content_type=response.headers.get("Content-Type", ""),
+        md5=response.headers.get("Content-MD5", ""),
+        crc32c=response.headers.get("opc-content-crc32c", ""),
+    )
+
+
+def _retry_after(response: HTTPResponse) -> int | None:
+    text = response.headers.get("Retry-After", "")
+    return min(int(text), _MAX_RETRY_AFTER_SECONDS) if text.isdigit() else None

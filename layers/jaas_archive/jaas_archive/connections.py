@@ -1,0 +1,202 @@
+"""HTTP connections on which every wait is bounded, read and written without copying.
+
+The bodies of recordings go through here, so this is `http.client` and not one of the libraries above it: reading a
+body straight into the caller's buffer takes about half of the processor time (benchmarks/README.md has the figures).
+"""
+
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from urllib.parse import urlsplit
+
+TIMEOUT_SECONDS = 20
+"""Longest wait to connect, and for the next bytes."""
+SLOWEST_BYTES_PER_SECOND = 8 * 1024
+PACE_SECONDS = 20
+"""A transfer slower than the slowest for so long is cut."""
+_SENT_AT_ONCE = 1 << 20
+_READ_AT_ONCE = 1 << 18
+
+
+class ConnectionBrokenError(Exception):
+    """The connection failed, stalled or trickled; the text holds no part of the URL."""
+
+
+class StoppedError(Exception):
+    """The work was told to stop, or its time is over."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """Tells all threads of a copy to stop: when told, when its parent stops, or at `deadline` (`time.monotonic`)."""
+
+    deadline: float = float("inf")
+    parent: "Stop | None" = None
+    _event: threading.Event = field(default_factory=threading.Event)
+
+    def child(self) -> "Stop":
+        """One that stops with this one, and can be stopped alone."""
+        return Stop(self.deadline, self)
+
+    def now(self) -> None:
+        """Stop."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise StoppedError when it is time."""
+        if self._event.is_set() or time.monotonic() >= self.deadline:
+            raise StoppedError
+        if self.parent:
+            self.parent.check()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless it is time to stop."""
+        self.check()
+        self._event.wait(min(seconds, max(0.0, self.deadline - time.monotonic())))
+        self.check()
+
+
+@dataclass(slots=True)
+class Pace:
+    """Watches that a transfer does not trickle."""
+
+    stop: Stop
+    _since: float = field(default_factory=time.monotonic)
+    _moved: int = 0
+
+    def moved(self, count: int) -> None:
+        """Note progress.
+
+        Raises:
+            ConnectionBrokenError: there was too little of it for too long.
+            StoppedError: it is time to stop.
+        """
+        self.stop.check()
+        self._moved += count
+        elapsed = time.monotonic() - self._since
+        if elapsed >= PACE_SECONDS:
+            if self._moved < SLOWEST_BYTES_PER_SECOND * elapsed:
+                raise ConnectionBrokenError("too slow")
+            self._since, self._moved = time.monotonic(), 0
+
+
+@dataclass(slots=True)
+class Body:
+    """The body of an answer; `left` is what is still to come, None where the answer does not say."""
+
+    response: HTTPResponse
+    pace: Pace
+    left: int | None
+
+    def read_into(self, view: memoryview) -> int:
+        """Read some bytes, 0 at the end.
+
+        Raises:
+            ConnectionBrokenError: the connection failed, or ended too early.
+        """
+        wanted = len(view) if self.left is None else min(len(view), self.left)
+        if not wanted:
+            return 0
+        with broken():
+            if self.left is None:
+                piece = self.response.read1(min(wanted, _READ_AT_ONCE))
+                count = len(piece)
+                view[:count] = piece
+            else:
+                # At most one read of the socket, and that straight into the buffer.
+                count = self.response.fp.readinto1(view[:wanted])
+        if self.left is not None:
+            if not count:
+                raise ConnectionBrokenError("ended early")
+            self.left -= count
+        self.pace.moved(count)
+        return count
+
+
+@dataclass(slots=True)
+class Connection:
+    """A connection to one origin, opened when it is needed, kept while it can be, used by one thread."""
+
+    origin: str
+    tls: ssl.SSLContext
+    stop: Stop
+    _http: HTTPConnection | None = None
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: memoryview | bytes | None = None,
+    ) -> HTTPResponse:
+        """Send a request and read the head of its answer.
+
+        Raises:
+            ConnectionBrokenError: no answer; the connection is closed.
+        """
+        with self._closing_when_broken():
+            http = self._http = self._http or self._open()
+            http.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in headers.items():
+                http.putheader(name, value)
+            if body is not None:
+                http.putheader("Content-Length", str(len(body)))
+            http.endheaders()
+            pace = Pace(self.stop)
+            for start in range(0, len(body or b""), _SENT_AT_ONCE):
+                piece = memoryview(body or b"")[start : start + _SENT_AT_ONCE]
+                http.send(piece)
+                pace.moved(len(piece))
+            return http.getresponse()
+
+    def body(self, response: HTTPResponse) -> Body:
+        """The body of an answer."""
+        return Body(response, Pace(self.stop), response.length)
+
+    def finish(self, response: HTTPResponse, *, left: int | None) -> None:
+        """Done with an answer: the connection is kept if nothing of it is left."""
+        response.close()
+        if left != 0 or response.will_close:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._http:
+            self._http.close()
+            self._http = None
+
+    def _open(self) -> HTTPConnection:
+        parts = urlsplit(self.origin)
+        host = parts.hostname or ""
+        if parts.scheme == "https":
+            return HTTPSConnection(host, parts.port, timeout=TIMEOUT_SECONDS, context=self.tls)
+        return HTTPConnection(host, parts.port, timeout=TIMEOUT_SECONDS)
+
+    @contextmanager
+    def _closing_when_broken(self) -> Iterator[None]:
+        try:
+            with broken():
+                yield
+        except BaseException:
+            self.close()
+            raise
+
+
+@contextmanager
+def broken() -> Iterator[None]:
+    """Raise ConnectionBrokenError for what sockets, TLS and HTTP raise: their texts may hold the URL, a credential."""
+    try:
+        yield
+    except (OSError, HTTPException, ValueError) as error:
+        raise ConnectionBrokenError(type(error).__name__) from None
+
+
+def origin_and_target(url: str) -> tuple[str, str]:
+    """A URL as what to connect to and what to ask for there."""
+    parts = urlsplit(url)
+    target = parts.path or "/"
+    return f"{parts.scheme}://{parts.netloc}", f"{target}?{parts.query}" if parts.query else target

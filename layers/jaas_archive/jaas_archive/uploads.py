@@ -1,0 +1,154 @@
+"""The data path into the bucket: bodies of objects and parts, in requests signed beforehand, sent without a copy.
+
+boto3 would read each body twice more, to sign and to check it. Here the signature leaves the body out, as S3 allows
+over TLS, and the CRC32C in a signed header lets S3 prove each body as it arrives.
+"""
+
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPResponse
+from urllib.parse import quote, urlencode
+from xml.etree import ElementTree as ET
+
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
+
+from jaas_archive.connections import Connection, ConnectionBrokenError, Stop, origin_and_target
+from jaas_archive.crc import as_text
+from jaas_archive.errors import AwsUnavailableError
+
+ATTEMPTS = 8
+_FIRST_WAIT_SECONDS = 0.2
+_LONGEST_WAIT_SECONDS = 10.0
+_SIGNATURE_SECONDS = 3600
+_LONGEST_ERROR_BYTES = 1 << 16
+_PASSING = frozenset(
+    {"BadDigest", "RequestTimeout", "IncompleteBody", "OperationAborted", "ConditionalRequestConflict"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A multipart upload under way, and the version of the file that it holds parts of."""
+
+    key: str
+    upload_id: str
+    part_bytes: int
+    length: int
+    etag: str
+
+
+class KeyTakenError(Exception):
+    """Another object has this key already; it is never replaced."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("another object has the key")
+        self.key = key
+
+
+class UploadGoneError(Exception):
+    """The multipart upload of that key does not exist any more: it was completed or given up."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("the upload does not exist any more")
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class BucketAddress:
+    """Where a bucket answers, and how requests to it are signed; `url` has no slash at the end."""
+
+    url: str
+    region: str
+    credentials: Callable[[], ReadOnlyCredentials]
+
+    def signed(self, method: str, key: str, query: Mapping[str, str | int], headers: Mapping[str, str]) -> str:
+        """The URL of a request, signed together with its headers."""
+        url = f"{self.url}/{quote(key, safe='/~')}"
+        request = AWSRequest(method, f"{url}?{urlencode(query)}" if query else url, headers=dict(headers))
+        S3SigV4QueryAuth(self.credentials(), "s3", self.region, expires=_SIGNATURE_SECONDS).add_auth(request)
+        return str(request.url)
+
+
+@dataclass(slots=True)
+class Uploader:
+    """Sends bodies on one connection, in one thread; passing failures are tried again."""
+
+    address: BucketAddress
+    tls: ssl.SSLContext
+    stop: Stop
+    _connection: Connection | None = None
+
+    def put_object(
+        self, key: str, body: memoryview, crc32c: int, *, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Store a whole object, unless the key is taken.
+
+        Raises:
+            KeyTakenError: it is.
+            AwsUnavailableError: S3 failed, again and again.
+        """
+        headers = {"content-type": content_type, "if-none-match": "*"}
+        headers |= {f"x-amz-meta-{name}": text for name, text in metadata.items()}
+        self._put(key, {}, body, crc32c, headers)
+
+    def put_part(self, key: str, upload_id: str, number: int, body: memoryview, crc32c: int) -> str:
+        """Store a part of a multipart upload; returns its ETag.
+
+        Raises:
+            UploadGoneError: there is no such upload.
+            AwsUnavailableError: S3 failed, again and again.
+        """
+        answer = self._put(key, {"partNumber": number, "uploadId": upload_id}, body, crc32c, {})
+        return answer.headers.get("ETag", "")
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection:
+            self._connection.close()
+
+    def _put(
+        self, key: str, query: Mapping[str, str | int], body: memoryview, crc32c: int, headers: Mapping[str, str]
+    ) -> HTTPResponse:
+        headers = {**headers, "x-amz-checksum-crc32c": as_text(crc32c)}
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self.stop.wait(backoff_seconds(attempt))
+            origin, target = origin_and_target(self.address.signed("PUT", key, query, headers))
+            self._connection = self._connection or Connection(origin, self.tls, self.stop)
+            try:
+                response = self._connection.send("PUT", target, headers, body)
+                text = response.read(_LONGEST_ERROR_BYTES)
+            except (ConnectionBrokenError, OSError) as error:
+                self._connection.close()
+                reason = str(error) if isinstance(error, ConnectionBrokenError) else type(error).__name__
+                continue
+            self._connection.finish(response, left=response.length)
+            if response.status == HTTPStatus.OK:
+                return response
+            reason = _code(text) or str(response.status)
+            if reason == "NoSuchUpload":
+                raise UploadGoneError(key)
+            if response.status == HTTPStatus.PRECONDITION_FAILED:
+                raise KeyTakenError(key)
+            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR and reason not in _PASSING:
+                break
+        raise AwsUnavailableError(f"could not store in S3: {reason}")
+
+
+def backoff_seconds(attempt: int, *, chance: Callable[[], float] = random.random) -> float:
+    """How long to wait before the n-th further attempt: up to twice as long each time, spread by chance."""
+    return min(_FIRST_WAIT_SECONDS * (1 << attempt), _LONGEST_WAIT_SECONDS) * (0.5 + chance() / 2)
+
+
+def _code(text: bytes) -> str:
+    """S3's code for an error, such as `SlowDown`."""
+    try:
+        return ET.fromstring(text).findtext("Code", "")  # noqa: S314 - S3 wrote it
+    except ET.ParseError:
+        return ""

@@ -1,6 +1,5 @@
 """The auditor's use case: compare what was announced with what is kept, and set in motion again what is stuck."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,14 +9,13 @@ from dataclasses import dataclass, field, replace
 from aws_lambda_powertools import Logger
 
 from jaas_archive.archive import Archive
-from jaas_archive.backlog import Backlog, DueSession, JournaledEvent, KnownFile, OpenFile, journaled_document
+from jaas_archive.backlog import Backlog, DueSession, JournaledEvent, KnownFile, OpenFile
 from jaas_archive.errors import ArchiveError
 from jaas_archive.findings import Finding, FindingKind, message_about
-from jaas_archive.kinds import with_link
 from jaas_archive.meetings import FileStatus, Meetings
-from jaas_archive.messages import EventMessage
 from jaas_archive.names import iso_time
 from jaas_archive.queues import ClaimBucket, Queue, fit
+from jaas_archive.requeueing import message_of
 from jaas_archive.topic import Topic
 
 _HOUR_MS = 3_600_000
@@ -115,7 +113,7 @@ class Auditor:
     def _queue_again(self, audit: Audit, file: OpenFile, queue: Queue, now_ms: int) -> None:
         urgent = queue is self.urgent_queue
         try:
-            message = self._message_of(file)
+            message = message_of(file, self.backlog, self.archive)
             if message is None:
                 logger.warning("no message can be made for a file", session_id=file.session_id, file=file.sort_key)
                 return
@@ -128,18 +126,6 @@ class Auditor:
             return
         audit.requeued += 1
         logger.info("file queued again", session_id=file.session_id, file=file.sort_key, urgent=urgent)
-
-    def _message_of(self, file: OpenFile) -> EventMessage | None:
-        """The message that announced the file, made from the journal and the link in the file's own item."""
-        found = self.backlog.event_of_file(file)
-        if found is None:
-            return None
-        item, link = found
-        document, object_key, received_at_ms = journaled_document(item)
-        if document is None:
-            document = json.loads(self.archive.read(object_key))
-        data = with_link(document["eventType"], document["data"], link)
-        return EventMessage(document | {"data": data}, received_at_ms)
 
     def _look_at_failures(self, audit: Audit, now_ms: int) -> None:
         for file in self.backlog.failed_files(deadline_after_ms=now_ms - _FAILED_MS):

@@ -100,6 +100,17 @@ class Backlog:
             for item in self._index(f"OPEN#{shard}"):
                 yield _open_file(item)
 
+    def session_files(self, session_id: str) -> list[OpenFile]:
+        """All files of a session, the archived ones too."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":pk": {"S": session_pk(session_id)}, ":prefix": {"S": "FILE#"}},
+            ConsistentRead=True,
+        )
+        with translated("query a session"):
+            return [_open_file(item) for page in pages for item in page["Items"]]
+
     def failed_files(self, *, deadline_after_ms: int) -> Iterator[OpenFile]:
         """Files that were given up and whose deadline is not longer ago."""
         for shard in range(OPEN_FILE_SHARDS):

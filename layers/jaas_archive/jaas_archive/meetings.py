@@ -292,6 +292,14 @@ class Meetings:
         for chunk in batched(news.values(), _TRANSACTION_ITEMS, strict=False):
             self._grow(session_id, list(cast("tuple[TransactWriteItemTypeDef, ...]", chunk)))
 
+    def ask_for_projection(self, session_id: str) -> None:
+        """Let the next message of the session make its record anew, though nothing is news.
+
+        Raises:
+            ConditionError: there is no such session.
+        """
+        self._update(session_id, "SESSION", {}, add={"version": 1})
+
     def records(self, session_id: str) -> StoredRecords:
         """Everything that the session's record is made from."""
         events: list[StoredEvent] = []

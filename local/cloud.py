@@ -226,7 +226,7 @@ def build() -> None:
 def deploy(
     cloud: Cloud, stack_name: str = "jaas-archive", parameters: Mapping[str, str] = MappingProxyType({})
 ) -> Stack:
-    """Run `sam deploy` on what was built, and give the HttpApi the routes that MiniStack leaves out.
+    """Run `sam deploy` on what was built, and do through the APIs what MiniStack's CloudFormation leaves out.
 
     Raises:
         CloudError: it failed.
@@ -243,6 +243,7 @@ def deploy(
             environment=cloud.environment(),
         )
     _add_routes(cloud, stack_name)
+    _set_concurrency(cloud)
     description = cloud.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     return Stack(cloud, stack_name, MappingProxyType(outputs))
@@ -346,3 +347,13 @@ def _routes(paths: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             if function is None:
                 raise CloudError(f"{verb} {path} does not lead to a function: {uri}")
             yield path if path == "$default" else f"{verb} {path}", function[1]
+
+
+def _set_concurrency(cloud: Cloud) -> None:
+    """Say again how many functions may work on a queue: from a parameter MiniStack takes the number as text, and then
+    does not poll.
+    """
+    client = cloud.client("lambda")
+    for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
+        if scaling := mapping.get("ScalingConfig"):
+            client.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)

@@ -158,7 +158,7 @@ def _print_checks(terminal: Terminal, checks: Sequence[Check]) -> None:
 
 
 def _print_logs(terminal: Terminal, stack: Stack) -> None:
-    """The end of each function's log, which is where the reason of a failure stands."""
+    """The end of the functions' logs and of MiniStack's, which is where the reason of a failure stands."""
     for function in FUNCTIONS:
         try:
             lines = [_short(line) for line in stack.logs(function) if not line.startswith(_LOG_NOISE)][-_LOG_LINES:]
@@ -166,6 +166,9 @@ def _print_logs(terminal: Terminal, stack: Stack) -> None:
             continue
         terminal.console.print(f"\n[bold]The end of the log of {function}[/]")
         terminal.console.print(Text("\n".join(lines) or "(empty)", style="dim"), soft_wrap=True)
+    lines = stack.cloud.log_path.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    terminal.console.print(f"\n[bold]The end of {stack.cloud.log_path}[/]")
+    terminal.console.print(Text("\n".join(lines) or "(empty)", style="dim"), soft_wrap=True)
 
 
 def _short(line: str) -> str:

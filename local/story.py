@@ -15,7 +15,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from local.cloud import Stack
-from local.jaas.client import Delivery, WebhookClient
+from local.jaas.client import Backoff, Delivery, WebhookClient
 from local.jaas.events import disorder, events_of
 from local.jaas.files import Link
 from local.jaas.meeting import Meeting, MeetingFile, Person
@@ -183,16 +183,15 @@ class Story:
         """
         url, headers = self.stack.webhook()
         deliveries = disorder(events_of(self.meeting, self.links), seed=self.meeting.seed, doubled=doubled)
-        with WebhookClient(url, self.secret, headers, timeout_seconds=30) as client:
+        with WebhookClient(url, self.secret, headers, Backoff(tries=5), timeout_seconds=30) as client:
             for delivery in client.deliver_all(event.body for event in deliveries):
                 if not delivery.accepted:
-                    raise StoryError(
-                        f"after {delivery.tries} tries the webhook said {delivery.status}: {delivery.answer}"
-                    )
+                    said = f"says {delivery.status}" if delivery.status else "does not answer"
+                    raise StoryError(f"the webhook {said}, {delivery.tries} times: {delivery.answer}")
                 yield delivery
 
     def wait_until_archived(
-        self, *, seconds: float = 60, on_progress: Callable[[Progress], None] = lambda _: None
+        self, *, seconds: float = 120, on_progress: Callable[[Progress], None] = lambda _: None
     ) -> None:
         """Wait until the archive knows all events, has all files, and has made its record of them.
 
@@ -264,8 +263,11 @@ class _Examiner:
         yield self._credentials_are_nowhere()
 
     def _folder_is_named_for_the_meeting(self) -> Check:
-        room, session = re.escape(self._meeting.room), self._meeting.session_id[:8]
-        pattern = rf"{room}/\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\dZ_{session}"
+        # What is unsafe in a name becomes a hyphen, and then a hash keeps the name apart from others.
+        room = re.sub(r"[^\w.-]+", "-", self._meeting.room)
+        digest = "" if room == self._meeting.room else "-[0-9a-f]{8}"
+        session = self._meeting.session_id[:8]
+        pattern = rf"{re.escape(room)}{digest}/\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\dZ_{session}"
         return Check(
             "the session has a folder that is named for room, time and session",
             re.fullmatch(pattern, self._folder) is not None,

@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jaas_archive.archive import Archive, bucket_url
 from jaas_archive.batches import Batch, records_of
+from jaas_archive.connections import Transport
 from jaas_archive.copying import Copier
 from jaas_archive.downloading import Downloader
 from jaas_archive.links import parse_origins
@@ -78,7 +79,7 @@ def downloader() -> Downloader:
                 credentials=credentials.get_frozen_credentials,
             ),
             origins=parse_origins(settings().allowed_link_origins),
-            tls=ssl.create_default_context(cafile=certifi.where()),
+            transport=Transport(ssl.create_default_context(cafile=certifi.where())),
         ),
         meetings=Meetings(session.client("dynamodb"), settings().meetings_table_name),
         meeting_queue=Queue(sqs(), settings().meeting_queue_url),

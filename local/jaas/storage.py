@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import re
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from urllib.parse import quote
 
 MULTIPART_FROM_BYTES = 16 * 1024 * 1024
 """Larger objects were written in parts of this size, so they have no MD5 of their own."""
+PROVEN_UP_TO_BYTES = 1024 * 1024 * 1024
+"""Reading a larger object through would keep its first client waiting too long; it has no MD5 of any kind."""
 _BLOCK_BYTES = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -61,7 +64,8 @@ class StoredObject:
     etag: str = field(default_factory=lambda: str(uuid.uuid4()))
     when_expired: OracleError = NOT_AUTHENTICATED
     namespace: str = "axq4vnexample"
-    _integrity: tuple[str, str] | None = field(default=None, init=False)
+    _integrity: dict[str, str] | None = field(default=None, init=False)
+    _reading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def size(self) -> int:
@@ -78,13 +82,14 @@ class StoredObject:
         self.etag = str(uuid.uuid4())
         self._integrity = None
 
-    def integrity(self) -> tuple[str, str]:
-        """The header that proves the content, read through once."""
-        if self._integrity is None:
-            self._integrity = self._read_integrity()
-        return self._integrity
+    def integrity(self) -> dict[str, str]:
+        """The header that proves the content, if there is one; the object is read through once."""
+        with self._reading:
+            if self._integrity is None:
+                self._integrity = self._read_integrity() if self.size <= PROVEN_UP_TO_BYTES else {}
+            return self._integrity
 
-    def _read_integrity(self) -> tuple[str, str]:
+    def _read_integrity(self) -> dict[str, str]:
         parts = []
         for start in range(0, self.size, MULTIPART_FROM_BYTES) or [0]:
             part = hashlib.md5(usedforsecurity=False)
@@ -92,9 +97,9 @@ class StoredObject:
                 part.update(block)
             parts.append(part.digest())
         if len(parts) == 1:
-            return "Content-MD5", base64.b64encode(parts[0]).decode()
+            return {"Content-MD5": base64.b64encode(parts[0]).decode()}
         whole = hashlib.md5(b"".join(parts), usedforsecurity=False).digest()
-        return "opc-multipart-md5", f"{base64.b64encode(whole).decode()}-{len(parts)}"
+        return {"opc-multipart-md5": f"{base64.b64encode(whole).decode()}-{len(parts)}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +193,17 @@ def respond(request: Request, *, now: float) -> Answer:
         "ETag": stored.etag,
         "Last-Modified": formatdate(stored.written_at, usegmt=True),
     }
-    integrity, proof = stored.integrity()
     stretch = parse_range(request.range, size)
     if stretch is None:
-        headers |= {"Content-Length": str(size), integrity: proof}
+        headers |= {"Content-Length": str(size), **stored.integrity()}
         return Answer(HTTPStatus.OK, headers, Body(stored.source, 0, size))
     start, stop = stretch
     if start >= stop:
         unsatisfiable = refuse(INVALID_RANGE)
         unsatisfiable.headers["Content-Range"] = f"bytes */{size}"
         return unsatisfiable
-    if integrity != "Content-MD5":  # That one would have to be of the part that is sent.
-        headers[integrity] = proof
+    # Content-MD5 would have to be that of the part which is sent.
+    headers |= {name: value for name, value in stored.integrity().items() if name != "Content-MD5"}
     headers |= {"Content-Length": str(stop - start), "Content-Range": f"bytes {start}-{stop - 1}/{size}"}
     return Answer(HTTPStatus.PARTIAL_CONTENT, headers, Body(stored.source, start, stop - start))
 

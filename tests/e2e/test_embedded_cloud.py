@@ -260,6 +260,20 @@ def test_reading_as_behind_tls_still_needs_us(plain_cloud: Cloud) -> None:
 # --- CloudFormation ---------------------------------------------------------------------------------------------------
 
 
+def created(cloud: Cloud, name: str, template: Mapping[str, Any], **parameters: str) -> str:
+    """The physical id of the resource with this name, which is the stack's name too."""
+    client = cloud.client("cloudformation")
+    client.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    )
+    client.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    resource = client.describe_stack_resource(StackName=name, LogicalResourceId=name)["StackResourceDetail"]
+    physical_id: str = resource["PhysicalResourceId"]
+    return physical_id
+
+
 def test_routes_of_an_http_api_still_need_us(cloud: Cloud) -> None:
     integration = {
         "type": "aws_proxy",
@@ -273,15 +287,37 @@ def test_routes_of_an_http_api_still_need_us(cloud: Cloud) -> None:
         "info": {"title": "probe", "version": "1.0"},
         "paths": {"/webhook": {"post": {"x-amazon-apigateway-integration": integration, "responses": {}}}},
     }
-    api = {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Body": body}}
-    cloudformation = cloud.client("cloudformation")
-    cloudformation.create_stack(StackName="routes", TemplateBody=json.dumps({"Resources": {"Api": api}}))
-    cloudformation.get_waiter("stack_create_complete").wait(StackName="routes", WaiterConfig={"Delay": 1})
 
-    resource = cloudformation.describe_stack_resource(StackName="routes", LogicalResourceId="Api")
-    api_id = resource["StackResourceDetail"]["PhysicalResourceId"]
+    api = {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Body": body}}
+
+    api_id = created(cloud, "Api", {"Resources": {"Api": api}})
 
     assert cloud.client("apigatewayv2").get_routes(ApiId=api_id)["Items"] == [], "delete _add_routes of local/cloud.py"
+
+
+def test_concurrency_from_a_parameter_still_needs_us(cloud: Cloud) -> None:
+    properties = {
+        "FunctionName": "probe",
+        "EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]},
+        "ScalingConfig": {"MaximumConcurrency": {"Ref": "Concurrency"}},
+    }
+    template = {
+        "Parameters": {"Concurrency": {"Type": "Number"}},
+        "Resources": {
+            "Queue": {"Type": "AWS::SQS::Queue"},
+            "Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties},
+        },
+    }
+    answers: list[bytes] = []
+    client = cloud.client("lambda")
+    client.meta.events.register("before-parse.lambda", lambda response_dict, **_: answers.append(response_dict["body"]))
+
+    mapping_id = created(cloud, "Mapping", template, Concurrency="7")
+    client.get_event_source_mapping(UUID=mapping_id)  # boto3 would make a number of the text
+    client.delete_event_source_mapping(UUID=mapping_id)
+
+    scaling = json.loads(answers[0])["ScalingConfig"]
+    assert scaling == {"MaximumConcurrency": "7"}, "delete _set_concurrency of local/cloud.py"
 
 
 # --- its life ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.receiver import app as receiver_app
 from jaas_archive.signature import sign
 from tests.functions.conftest import EVENTS, SECRET, World
 
@@ -90,6 +91,14 @@ def test_answers_503_until_the_secret_is_set(world: World, value: str) -> None:
     reply = world.post(envelope())
     assert reply.status == HTTPStatus.SERVICE_UNAVAILABLE
     assert world.messages_in("meeting") == []
+
+
+def test_takes_events_as_soon_as_an_empty_secret_is_set(world: World) -> None:
+    world.secrets.put_secret_value(SecretId="webhook", SecretString=" ")
+    assert world.post(envelope()).status == HTTPStatus.SERVICE_UNAVAILABLE
+    world.secrets.put_secret_value(SecretId="webhook", SecretString=SECRET)
+    receiver_app.receiver().secrets.clock = lambda: time.time() + 6
+    assert world.post(envelope()).status == HTTPStatus.ACCEPTED
 
 
 @pytest.mark.parametrize(

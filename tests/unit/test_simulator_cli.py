@@ -1,7 +1,10 @@
 """The command line: what it prints, and its exit codes."""
 
 import json
+import threading
+import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,40 @@ def test_signs_what_comes_on_standard_input() -> None:
 @pytest.mark.parametrize("command", ["send", "meeting", "serve", "sign"])
 def test_every_command_shows_an_example(command: str) -> None:
     assert f"python -m local.jaas {command}" in runner.invoke(app, [command, "--help"]).output
+
+
+class Fetcher(BaseHTTPRequestHandler):
+    """A webhook that fetches the file of an event at once, unless its path says otherwise."""
+
+    def do_POST(self) -> None:
+        event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        data = event["data"] if isinstance(event["data"], dict) else {}
+        if self.path == "/webhook" and "preAuthenticatedLink" in data:
+            with urllib.request.urlopen(data["preAuthenticatedLink"]) as response:
+                response.read()
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Tests print nothing."""
+
+
+@pytest.fixture
+def fetcher(socket_enabled: None) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Fetcher) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_meeting_is_over_when_its_files_are_fetched(fetcher: str) -> None:
+    result = runner.invoke(app, ["meeting", "--url", f"{fetcher}/webhook", "--room", "weeklysync", "--seed", "7"])
+    assert (result.exit_code, "room weeklysync" in result.output, "NO" in result.output) == (0, True, False)
+
+
+def test_a_meeting_whose_files_nobody_fetches_has_failed(fetcher: str) -> None:
+    result = runner.invoke(app, ["meeting", "--url", f"{fetcher}/idle", "--wait", "0"])
+    assert (result.exit_code, "NO" in result.output) == (1, True)

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.jaas.storage import MULTIPART_FROM_BYTES, Answer, Request, StoredObject, parse_range, respond
+from local.jaas.storage import (
+    MULTIPART_FROM_BYTES,
+    PROVEN_UP_TO_BYTES,
+    Answer,
+    Request,
+    StoredObject,
+    parse_range,
+    respond,
+)
 
 NOW = 1_800_000_000.0
 CONTENT = bytes(range(256)) * 4
@@ -100,6 +108,13 @@ def test_an_object_written_in_parts_has_the_md5_of_its_parts(tmp_path: Path) -> 
         file.truncate(MULTIPART_FROM_BYTES + 1)
     headers = ask(stored(path)).headers
     assert ("Content-MD5" in headers, headers["opc-multipart-md5"].endswith("-2")) == (False, True)
+
+
+def test_a_huge_object_is_not_read_through_for_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "call.mp4"
+    with path.open("wb") as file:
+        file.truncate(PROVEN_UP_TO_BYTES + 1)
+    assert not {"Content-MD5", "opc-multipart-md5"} & set(ask(stored(path)).headers)
 
 
 def test_the_path_looks_like_oracles() -> None:

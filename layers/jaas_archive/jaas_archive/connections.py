@@ -13,13 +13,22 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlsplit
 
-TIMEOUT_SECONDS = 20
-"""Longest wait to connect, and for the next bytes."""
-SLOWEST_BYTES_PER_SECOND = 8 * 1024
-PACE_SECONDS = 20
-"""A transfer slower than the slowest for so long is cut."""
 _SENT_AT_ONCE = 1 << 20
 _READ_AT_ONCE = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """How connections are made, and how patient they are.
+
+    `timeout_seconds` is the longest wait to connect and for the next bytes; a transfer that is slower than
+    `slowest_bytes_per_second` for `pace_seconds` is cut.
+    """
+
+    tls: ssl.SSLContext
+    timeout_seconds: float = 20
+    slowest_bytes_per_second: int = 8 * 1024
+    pace_seconds: float = 20
 
 
 class ConnectionBrokenError(Exception):
@@ -64,6 +73,7 @@ class Stop:
 class Pace:
     """Watches that a transfer does not trickle."""
 
+    transport: Transport
     stop: Stop
     _since: float = field(default_factory=time.monotonic)
     _moved: int = 0
@@ -78,8 +88,8 @@ class Pace:
         self.stop.check()
         self._moved += count
         elapsed = time.monotonic() - self._since
-        if elapsed >= PACE_SECONDS:
-            if self._moved < SLOWEST_BYTES_PER_SECOND * elapsed:
+        if elapsed >= self.transport.pace_seconds:
+            if self._moved < self.transport.slowest_bytes_per_second * elapsed:
                 raise ConnectionBrokenError("too slow")
             self._since, self._moved = time.monotonic(), 0
 
@@ -122,7 +132,7 @@ class Connection:
     """A connection to one origin, opened when it is needed, kept while it can be, used by one thread."""
 
     origin: str
-    tls: ssl.SSLContext
+    transport: Transport
     stop: Stop
     _http: HTTPConnection | None = None
 
@@ -146,7 +156,7 @@ class Connection:
             if body is not None:
                 http.putheader("Content-Length", str(len(body)))
             http.endheaders()
-            pace = Pace(self.stop)
+            pace = Pace(self.transport, self.stop)
             for start in range(0, len(body or b""), _SENT_AT_ONCE):
                 piece = memoryview(body or b"")[start : start + _SENT_AT_ONCE]
                 http.send(piece)
@@ -155,7 +165,7 @@ class Connection:
 
     def body(self, response: HTTPResponse) -> Body:
         """The body of an answer."""
-        return Body(response, Pace(self.stop), response.length)
+        return Body(response, Pace(self.transport, self.stop), response.length)
 
     def finish(self, response: HTTPResponse, *, left: int | None) -> None:
         """Done with an answer: the connection is kept if nothing of it is left."""
@@ -173,8 +183,8 @@ class Connection:
         parts = urlsplit(self.origin)
         host = parts.hostname or ""
         if parts.scheme == "https":
-            return HTTPSConnection(host, parts.port, timeout=TIMEOUT_SECONDS, context=self.tls)
-        return HTTPConnection(host, parts.port, timeout=TIMEOUT_SECONDS)
+            return HTTPSConnection(host, parts.port, timeout=self.transport.timeout_seconds, context=self.transport.tls)
+        return HTTPConnection(host, parts.port, timeout=self.transport.timeout_seconds)
 
     @contextmanager
     def _closing_when_broken(self) -> Iterator[None]:

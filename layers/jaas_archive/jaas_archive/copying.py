@@ -9,7 +9,6 @@ crash or deploy, costs more than the parts that were under way.
 import base64
 import hashlib
 import io
-import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from typing import BinaryIO
 from crc32c import crc32c
 
 from jaas_archive.archive import Archive, Part, PartLostError
-from jaas_archive.connections import Stop, StoppedError
+from jaas_archive.connections import Stop, StoppedError, Transport
 from jaas_archive.crc import as_text, combined
 from jaas_archive.errors import MismatchError, SourceUnavailableError, TryLaterError
 from jaas_archive.links import AllowedOrigins
@@ -90,12 +89,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Copier:
-    """Copies files; `tls` is for source and bucket alike."""
+    """Copies files; `transport` is for source and bucket alike."""
 
     archive: Archive
     address: BucketAddress
     origins: AllowedOrigins
-    tls: ssl.SSLContext
+    transport: Transport
     workers: int = WORKERS
 
     def copy(self, job: Job, *, stop: Stop | None = None) -> Copied:
@@ -119,11 +118,11 @@ class Copier:
             except SourceChangedError:
                 job = replace(job, checkpoint=None, repeated=True)
             except RangesIgnoredError:
-                job = replace(job, ranges=False)
+                job = replace(job, checkpoint=None, repeated=True, ranges=False)
         raise SourceUnavailableError("the file kept changing while it was copied")
 
     def _attempt(self, job: Job, stop: Stop) -> Copied:
-        reader = SourceReader(self.origins, self.tls, stop)
+        reader = SourceReader(self.origins, self.transport, stop)
         try:
             stream = reader.open(job.link)
             info, head = stream.info, bytearray(HEAD_BYTES)
@@ -147,12 +146,13 @@ class Copier:
 
     def _put(self, job: Job, destination: Destination, info: FileInfo, body: memoryview, stop: Stop) -> Copied:
         """Store a file that is one buffer."""
+        self._clear(job, destination)
         crc = crc32c(body)
         seconds = None
         if job.verify:
             seconds = job.inspect(io.BytesIO(body), len(body))
             _check(info, len(body), crc, hashlib.md5(body, usedforsecurity=False).digest() if info.md5 else None)
-        uploader = Uploader(self.address, self.tls, stop)
+        uploader = Uploader(self.address, self.transport, stop)
         try:
             uploader.put_object(
                 destination.key, body, crc, content_type=destination.content_type, metadata=destination.metadata
@@ -191,23 +191,31 @@ class Copier:
         raise SourceUnavailableError("S3 kept losing parts")
 
     def _resume(self, job: Job, destination: Destination, info: FileInfo) -> Checkpoint | None:
+        """The earlier invocation's upload, if it is of the same file to the same key."""
         checkpoint = job.checkpoint
-        if checkpoint is None:
-            return None
-        if (checkpoint.key, checkpoint.etag, checkpoint.length) == (destination.key, info.etag, info.length):
+        if checkpoint and (checkpoint.key, checkpoint.etag, checkpoint.length) == (
+            destination.key,
+            info.etag,
+            info.length,
+        ):
             return checkpoint
-        self.archive.abort(checkpoint.key, checkpoint.upload_id)
         return None
 
     def _begin(self, job: Job, destination: Destination, info: FileInfo, length: int | None) -> Checkpoint:
-        if job.repeated:
-            self.archive.abort_all(destination.key)
+        self._clear(job, destination)
         upload_id = self.archive.start(
             destination.key, content_type=destination.content_type, metadata=destination.metadata
         )
         checkpoint = Checkpoint(destination.key, upload_id, part_bytes(length), length or 0, info.etag)
         job.save(checkpoint)
         return checkpoint
+
+    def _clear(self, job: Job, destination: Destination) -> None:
+        """Leave no upload behind that this copy does not go on with."""
+        if job.checkpoint:
+            self.archive.abort(job.checkpoint.key, job.checkpoint.upload_id)
+        if job.repeated:
+            self.archive.abort_all(destination.key)
 
     def _forget(self, job: Job, checkpoint: Checkpoint) -> None:
         self.archive.abort(checkpoint.key, checkpoint.upload_id)
@@ -238,9 +246,9 @@ class Copier:
     def _copy_spans(self, link: str, work: "_Work", stop: Stop) -> None:
         """One worker: copy one span of parts after the other."""
         checkpoint = work.checkpoint
-        reader = SourceReader(self.origins, self.tls, stop)
+        reader = SourceReader(self.origins, self.transport, stop)
         ranges = RangeReader(reader, link, checkpoint.etag, stop)
-        uploader = Uploader(self.address, self.tls, stop)
+        uploader = Uploader(self.address, self.transport, stop)
         buffer = memoryview(bytearray(checkpoint.part_bytes))
         try:
             while span := work.next_span():
@@ -264,10 +272,8 @@ class Copier:
         filled = len(head) + stream.read_into(buffer[len(head) :])
         if filled < len(buffer):
             return self._put(job, destination, info, buffer[:filled], stop)
-        if job.checkpoint:
-            self.archive.abort(job.checkpoint.key, job.checkpoint.upload_id)
         checkpoint = self._begin(job, destination, info, info.length)
-        uploader = Uploader(self.address, self.tls, stop)
+        uploader = Uploader(self.address, self.transport, stop)
         md5 = hashlib.md5(usedforsecurity=False)
         parts: list[Part] = []
         try:

@@ -46,12 +46,18 @@ class WebhookSecrets:
         Raises:
             NotReadyError: the admin has not put one yet, or Secrets Manager fails.
         """
-        return self._read(force_fetch=False)
+        try:
+            return self._read(force_fetch=False)
+        except NotReadyError:
+            # An empty secret is in the cache like any other; the admin may have put one a moment ago.
+            if self.clock() - self._forced_at < SECRET_LOOK_AGAIN_SECONDS:
+                raise
+            return self.fresh()
 
     def fresh(self) -> tuple[str, ...]:
         """The secrets as they are now; as they were a few seconds ago if that was just asked."""
         if self.clock() - self._forced_at < SECRET_LOOK_AGAIN_SECONDS:
-            return self.current()
+            return self._read(force_fetch=False)
         self._forced_at = self.clock()
         return self._read(force_fetch=True)
 

@@ -1,13 +1,12 @@
 """The file behind a link: what the source says of it, and its bytes from any position on."""
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
 from urllib.parse import urljoin
 
-from jaas_archive.connections import Body, Connection, ConnectionBrokenError, Stop, origin_and_target
+from jaas_archive.connections import Body, Connection, ConnectionBrokenError, Stop, Transport, origin_and_target
 from jaas_archive.errors import SourceUnavailableError
 from jaas_archive.links import AllowedOrigins
 
@@ -84,7 +83,7 @@ class SourceReader:
     """Reads one link, on one connection, in one thread."""
 
     origins: AllowedOrigins
-    tls: ssl.SSLContext
+    transport: Transport
     stop: Stop
     _connection: Connection | None = None
 
@@ -128,7 +127,7 @@ class SourceReader:
         origin, target = origin_and_target(link)
         if self._connection is None or self._connection.origin != origin:
             self.close()
-            self._connection = Connection(origin, self.tls, self.stop)
+            self._connection = Connection(origin, self.transport, self.stop)
         try:
             return self._connection.send("GET", target, headers), self._connection
         except ConnectionBrokenError as error:

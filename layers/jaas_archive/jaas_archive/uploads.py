@@ -5,7 +5,6 @@ over TLS, and the CRC32C in a signed header lets S3 prove each body as it arrive
 """
 
 import random
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,7 +16,7 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-from jaas_archive.connections import Connection, ConnectionBrokenError, Stop, origin_and_target
+from jaas_archive.connections import Connection, ConnectionBrokenError, Stop, Transport, origin_and_target
 from jaas_archive.crc import as_text
 from jaas_archive.errors import AwsUnavailableError
 
@@ -79,7 +78,7 @@ class Uploader:
     """Sends bodies on one connection, in one thread; passing failures are tried again."""
 
     address: BucketAddress
-    tls: ssl.SSLContext
+    transport: Transport
     stop: Stop
     _connection: Connection | None = None
 
@@ -120,7 +119,7 @@ class Uploader:
             if attempt:
                 self.stop.wait(backoff_seconds(attempt))
             origin, target = origin_and_target(self.address.signed("PUT", key, query, headers))
-            self._connection = self._connection or Connection(origin, self.tls, self.stop)
+            self._connection = self._connection or Connection(origin, self.transport, self.stop)
             try:
                 response = self._connection.send("PUT", target, headers, body)
                 text = response.read(_LONGEST_ERROR_BYTES)

@@ -1,0 +1,368 @@
+"""The copy engine against a source and an S3 that misbehave on command; each byte is checked."""
+
+import base64
+import hashlib
+import random
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.credentials import ReadOnlyCredentials
+
+from jaas_archive.archive import Archive
+from jaas_archive.connections import Stop, Transport
+from jaas_archive.copying import (
+    MAX_PARTS,
+    MEMORY_BYTES,
+    WORKERS,
+    Copied,
+    Copier,
+    Destination,
+    HandOverError,
+    Job,
+    part_bytes,
+)
+from jaas_archive.errors import AwsUnavailableError, MismatchError, SourceUnavailableError
+from jaas_archive.links import parse_origins
+from jaas_archive.source import FileInfo
+from jaas_archive.uploads import BucketAddress, Checkpoint, KeyTakenError, UploadGoneError
+from local.jaas.faults import (
+    Changed,
+    Corrupt,
+    Cut,
+    Drop,
+    Fail,
+    Header,
+    NoRanges,
+    Redirect,
+    Stall,
+    Trickle,
+    Truncate,
+    WrongLength,
+)
+from local.jaas.files import FileServer, Link
+from tests.functions.conftest import ARCHIVE, World
+from tests.functions.faulty_s3 import FaultyS3
+
+MIB = 1 << 20
+SIZE = 40 * MIB + 12345
+KEY = "room/session/recording.mp4"
+CONTENT = random.Random(7).randbytes(SIZE)
+
+
+def is_part(method: str, target: str) -> bool:
+    return method == "PUT" and "partNumber=" in target
+
+
+def is_complete(method: str, target: str) -> bool:
+    return method == "POST" and "uploadId=" in target
+
+
+@dataclass(slots=True)
+class Bench:
+    """An engine, its source and its S3."""
+
+    world: World
+    files: FileServer
+    s3: FaultyS3
+    checkpoint: Checkpoint | None = None
+    saved: list[Checkpoint | None] = field(default_factory=list)
+
+    def copier(self, **patience: Any) -> Copier:
+        client = boto3.client("s3", endpoint_url=self.s3.url, config=Config(retries={"max_attempts": 3}))
+        archive = Archive(client, ARCHIVE)
+        credentials = ReadOnlyCredentials("testing", "testing", None)
+        return Copier(
+            archive=archive,
+            address=BucketAddress(f"{self.s3.url}/{ARCHIVE}", "us-east-1", lambda: credentials),
+            origins=parse_origins([self.files.origin]),
+            transport=Transport(ssl.create_default_context(), **patience),
+        )
+
+    def job(self, link: Link, **more: Any) -> Job:
+        def destination(_info: FileInfo, _head: bytes) -> Destination:
+            return Destination(KEY, "video/mp4", {"session": "s"})
+
+        return Job(link.url, destination, checkpoint=self.checkpoint, save=self._save, **more)
+
+    def copy(self, link: Link, *, stop: Stop | None = None, **patience: Any) -> Copied:
+        return self.copier(**patience).copy(self.job(link), stop=stop)
+
+    def _save(self, checkpoint: Checkpoint | None) -> None:
+        self.checkpoint = checkpoint
+        self.saved.append(checkpoint)
+
+    def check(self, content: bytes = CONTENT) -> None:
+        """One object, equal to the source, and no upload left behind."""
+        stored = self.world.s3.get_object(Bucket=ARCHIVE, Key=KEY)["Body"].read()
+        assert hashlib.sha256(stored).hexdigest() == hashlib.sha256(content).hexdigest()
+        assert self.uploads() == []
+
+    def uploads(self) -> list[Any]:
+        return self.world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", [])
+
+    def parts_sent(self) -> int:
+        return sum(is_part(*request) for request in self.s3.requests)
+
+
+@pytest.fixture
+def bench(world: World, files: FileServer, aws: str) -> Iterator[Bench]:
+    with FaultyS3(aws) as s3:
+        yield Bench(world, files, s3)
+
+
+@pytest.fixture
+def link(files: FileServer) -> Link:
+    return files.publish(CONTENT, name="app/recording.mp4")
+
+
+def test_copies_in_parts_and_proves_the_whole(bench: Bench, link: Link) -> None:
+    copied = bench.copy(link)
+    bench.check()
+    assert copied.size == SIZE
+    assert bench.parts_sent() == 9
+
+
+def test_two_hundred_cuts_at_random_offsets_cost_nothing(bench: Bench, link: Link) -> None:
+    chance = random.Random(1)
+    for _ in range(200):
+        link.faults.then(Cut(after_bytes=chance.randrange(20_000, 300_000)))
+    bench.copy(link)
+    bench.check()
+    assert link.faults.scripted == 0
+    assert bench.parts_sent() == 9
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fail(503, retry_after_seconds=1),
+        Fail(429),
+        Fail(500),
+        Drop(),
+        Truncate(after_bytes=100_000),
+        Stall(after_bytes=10_000, seconds=30),
+        WrongLength(-1000),
+        WrongLength(1000),
+    ],
+    ids=repr,
+)
+def test_a_source_that_fails_for_a_while_is_asked_again(bench: Bench, link: Link, fault: Any) -> None:
+    link.faults.then().then(fault, times=4)
+    bench.copy(link, timeout_seconds=1)
+    bench.check()
+    assert link.faults.scripted == 0
+
+
+def test_a_source_that_trickles_is_cut_and_asked_again(bench: Bench, link: Link) -> None:
+    link.faults.then().then(Trickle(bytes_per_second=2_000), times=3)
+    began = time.monotonic()
+    bench.copy(link, pace_seconds=1)
+    bench.check()
+    assert time.monotonic() - began < 20
+
+
+def test_a_dead_source_is_given_up_in_time_and_copied_later(bench: Bench, link: Link) -> None:
+    link.faults.then(times=3).then(Fail(404, "BucketNotFound"), times=500)
+    with pytest.raises(SourceUnavailableError, match="answered 404"):
+        bench.copy(link)
+    link.faults.clear()
+    bench.copy(link)
+    bench.check()
+    # The parts that were there stayed there; only those under way were sent again.
+    assert bench.parts_sent() < 2 * 9
+    assert len([saved for saved in bench.saved if saved]) == 1
+
+
+def test_a_file_that_changes_midway_is_copied_anew(bench: Bench, link: Link) -> None:
+    other = random.Random(8).randbytes(SIZE)
+    link.faults.then(times=3).then(Changed(other))
+    bench.copy(link)
+    bench.check(other)
+
+
+def test_a_file_that_changed_between_invocations_is_copied_anew(bench: Bench, link: Link) -> None:
+    other = random.Random(8).randbytes(SIZE - 1)
+    with pytest.raises(HandOverError):
+        _copy_a_little(bench, link)
+    link.stored.replace(other)
+    bench.copy(link)
+    bench.check(other)
+
+
+def test_a_file_that_became_small_midway_leaves_no_upload(bench: Bench, link: Link) -> None:
+    link.faults.then(times=3).then(Changed(b"small"))
+    bench.copy(link)
+    bench.check(b"small")
+
+
+def test_a_file_that_keeps_changing_is_refused_for_now(bench: Bench, link: Link) -> None:
+    link.faults.always(Changed())
+    with pytest.raises(SourceUnavailableError, match="kept changing"):
+        bench.copy(link)
+
+
+def test_a_source_without_ranges_is_copied_in_one_go(bench: Bench, link: Link) -> None:
+    link.faults.always(NoRanges())
+    bench.copy(link)
+    bench.check()
+    assert len(link.requests) == 1
+
+
+def test_a_source_that_breaks_its_promise_of_ranges_is_copied_in_one_go(bench: Bench, link: Link) -> None:
+    link.faults.always(NoRanges(), Header("Accept-Ranges", "bytes"))
+    bench.copy(link)
+    bench.check()
+
+
+@pytest.mark.parametrize("header", ["Content-Length", "ETag"])
+def test_a_source_that_does_not_tell_length_or_version_is_copied_in_one_go(
+    bench: Bench, link: Link, header: str
+) -> None:
+    link.faults.always(NoRanges(), Header(header, None))
+    bench.copy(link)
+    bench.check()
+
+
+def test_a_stream_that_breaks_leaves_nothing_behind(bench: Bench, link: Link) -> None:
+    link.faults.always(NoRanges()).then(Cut(after_bytes=30 * MIB))
+    with pytest.raises(SourceUnavailableError):
+        bench.copy(link)
+    assert bench.uploads() == []
+    bench.copy(link)
+    bench.check()
+
+
+def test_every_request_may_be_redirected(bench: Bench, files: FileServer, link: Link) -> None:
+    entrance = files.publish(b"", name="entrance")
+    entrance.faults.always(Redirect(link.url))
+    bench.copy(entrance)
+    bench.check()
+
+
+def test_a_wrong_byte_is_found_out_and_nothing_is_kept(bench: Bench, link: Link) -> None:
+    honest = hashlib.md5(CONTENT, usedforsecurity=False).digest()
+    link.faults.always(Header("Content-MD5", base64.b64encode(honest).decode()))
+    link.faults.then(times=2).then(Corrupt(at_byte=1000))
+    with pytest.raises(MismatchError, match="MD5"):
+        bench.copy(link)
+    assert bench.uploads() == []
+    bench.copy(link)
+    bench.check()
+
+
+def test_the_crc32c_of_the_source_is_compared(bench: Bench, link: Link) -> None:
+    link.faults.always(Header("opc-content-crc32c", "AAAAAA=="))
+    with pytest.raises(MismatchError, match="CRC32C"):
+        bench.copy(link)
+    assert bench.uploads() == []
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"status": 503, "code": "SlowDown"},
+        {"status": 500, "code": "InternalError"},
+        {"status": 400, "code": "RequestTimeout"},
+        {"status": 400, "code": "BadDigest"},
+        {"status": 500, "code": "InternalError", "hidden": True},
+        {"reset_after_bytes": 1_000_000},
+        {"reset_after_bytes": 0},
+    ],
+    ids=repr,
+)
+def test_a_part_that_s3_does_not_take_is_sent_again(bench: Bench, link: Link, how: dict[str, Any]) -> None:
+    fault = bench.s3.fail(is_part, times=6, **how)
+    bench.copy(link)
+    bench.check()
+    assert fault.seen == 6
+
+
+def test_s3_that_never_takes_a_part_ends_the_try_and_keeps_what_is_there(bench: Bench, link: Link) -> None:
+    def is_second(method: str, target: str) -> bool:
+        return is_part(method, target) and "partNumber=2&" in target
+
+    bench.s3.fail(is_second, status=403, code="AccessDenied", times=1)
+    with pytest.raises(AwsUnavailableError, match="AccessDenied"):
+        bench.copy(link)
+    bench.copy(link)
+    bench.check()
+    assert len([saved for saved in bench.saved if saved]) == 1
+
+
+def test_a_failing_complete_is_asked_again(bench: Bench, link: Link) -> None:
+    bench.s3.fail(is_complete, status=500, code="InternalError", times=2)
+    bench.copy(link)
+    bench.check()
+
+
+def test_a_complete_whose_answer_was_lost_is_told_apart_from_a_missing_upload(bench: Bench, link: Link) -> None:
+    bench.s3.fail(is_complete, status=500, code="InternalError", hidden=True)
+    # S3 answers a second Complete like the first one for a while, and later with NoSuchUpload.
+    with suppress(UploadGoneError):
+        bench.copy(link)
+    bench.check()
+
+
+def test_a_part_that_s3_lost_is_copied_again(bench: Bench, link: Link) -> None:
+    bench.s3.fail(is_complete, status=400, code="InvalidPart")
+    bench.copy(link)
+    bench.check()
+
+
+def test_an_object_is_never_replaced(bench: Bench, link: Link, files: FileServer) -> None:
+    bench.copy(link)
+    bench.checkpoint = None
+    with pytest.raises(KeyTakenError):
+        bench.copy(files.publish(b"x" * SIZE, name="other"))
+    with pytest.raises(KeyTakenError):
+        bench.copy(files.publish(b"small", name="small"))
+    assert bench.world.s3.get_object(Bucket=ARCHIVE, Key=KEY)["Body"].read() == CONTENT
+
+
+def test_a_copy_that_is_handed_over_again_and_again_is_a_normal_copy(bench: Bench, link: Link) -> None:
+    copier, hand_overs = replace(bench.copier(), workers=1), 0
+    for _ in range(20):
+        stop, before = Stop(), bench.parts_sent()
+
+        def stops(*_: str, stop: Stop = stop, before: int = before) -> bool:
+            if bench.parts_sent() >= before + 2:
+                stop.now()
+            return False
+
+        bench.s3.fail(stops)
+        try:
+            copier.copy(bench.job(link), stop=stop)
+        except HandOverError:
+            hand_overs += 1
+            continue
+        break
+    bench.check()
+    assert hand_overs >= 4
+    assert len([saved for saved in bench.saved if saved]) == 1
+
+
+def _copy_a_little(bench: Bench, link: Link) -> None:
+    stop = Stop()
+
+    def stops(method: str, target: str) -> bool:
+        if is_part(method, target):
+            stop.now()
+        return False
+
+    bench.s3.fail(stops)
+    bench.copy(link, stop=stop)
+
+
+def test_memory_does_not_grow_with_the_file() -> None:
+    for gib in (1, 10, 100, 1000, 5000):
+        length = gib << 30
+        size = part_bytes(length)
+        assert -(-length // size) <= MAX_PARTS
+        assert max(1, min(WORKERS, MEMORY_BYTES // size)) * size <= max(MEMORY_BYTES, size)

@@ -12,10 +12,9 @@ from typer.testing import CliRunner, Result
 from jaas_archive_cli.main import app
 from local.cloud import Stack
 from local.jaas.client import WebhookClient
-from local.jaas.signing import new_secret
 from local.story import put_secret
 
-SECRET = new_secret()
+SECRET = "whsec_0123456789abcdef0123456789abcdef"
 _WAIT_SECONDS = 60
 
 type Run = Callable[..., Result]
@@ -98,6 +97,7 @@ def test_a_refused_file_is_reported_once_and_can_be_driven_again(
     assert [letter["moved"] for letter in letters("--yes")] == [True]
     # Its link is still not allowed.
     until(lambda: bool(letters()))
+    stack.cloud.client("sqs").purge_queue(QueueUrl=stack.outputs["DownloadDeadLetterQueueUrl"])
 
 
 def test_the_doctor_sends_an_event_all_the_way_and_removes_it(stack: Stack, run: Run) -> None:

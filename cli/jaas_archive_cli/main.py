@@ -59,10 +59,10 @@ def status(
 
     Exit code 1 if anything is at risk, failed or a dead letter.
 
-    Examples:
-        jaas-archive status
+    For example:
 
-        jaas-archive status --at-risk --json | jq '.files[].session_id'
+    - `jaas-archive status`
+    - `jaas-archive status --at-risk --json | jq '.files[].session_id'`
     """
     with _stack(stack_name, profile, region) as stack:
         found = read_status(stack, now_ms=_now_ms(), failed_days=days)
@@ -100,10 +100,10 @@ def redrive(
 
     Files whose link dies in less than 6 hours go to the urgent queue. Exit code 1 if any letter stays.
 
-    Examples:
-        jaas-archive redrive
+    For example:
 
-        jaas-archive redrive --queue download --yes
+    - `jaas-archive redrive`
+    - `jaas-archive redrive --queue download --yes`
     """
     with _stack(stack_name, profile, region) as stack:
         letters = list(Redrive(stack, now_ms=_now_ms(), move=yes, force=force, session_id=session).run(queue))
@@ -148,10 +148,10 @@ def replay(
 
     Records and pages are made anew; files that are not archived are fetched again while their link lives.
 
-    Examples:
-        jaas-archive replay --session 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b --yes
+    For example:
 
-        jaas-archive replay --from 2026-07-01 --to 2026-07-02T12:00 --yes
+    - `jaas-archive replay --session 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b --yes`
+    - `jaas-archive replay --from 2026-07-01 --to 2026-07-02T12:00 --yes`
     """
     start, end = _time(since, "--from"), _time(until, "--to", end=True)
     if not session and not (start and end):
@@ -189,10 +189,10 @@ def doctor(
 
     The test event is one of a room `jaas-archive-doctor`; it is removed again. Exit code 1 if a check fails.
 
-    Examples:
-        jaas-archive doctor
+    For example:
 
-        jaas-archive doctor --no-test-event --json
+    - `jaas-archive doctor`
+    - `jaas-archive doctor --no-test-event --json`
     """
     with _stack(stack_name, profile, region) as stack:
         checks = []
@@ -223,8 +223,9 @@ def show(
 
     Exit code 1 if there is no such session, or a file is not as it should be.
 
-    Examples:
-        jaas-archive show 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b
+    For example:
+
+    - `jaas-archive show 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b`
     """
     with _stack(stack_name, profile, region) as stack:
         shown = browse.show_session(stack, session, with_links=links)
@@ -265,12 +266,11 @@ def list_(
 ) -> None:
     """List sessions, of a room or of a day, by time.
 
-    Examples:
-        jaas-archive ls --room weeklysync
+    For example:
 
-        jaas-archive ls --room weeklysync --day 2026-07-01
-
-        jaas-archive ls --day 2026-07-01 --json | jq -r '.[].folder'
+    - `jaas-archive ls --room weeklysync`
+    - `jaas-archive ls --room weeklysync --day 2026-07-01`
+    - `jaas-archive ls --day 2026-07-01 --json | jq -r '.[].folder'`
     """
     wanted = _time(day, "--day") or (None if room else datetime.now(UTC))
     with _stack(stack_name, profile, region) as stack:

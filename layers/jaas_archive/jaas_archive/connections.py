@@ -4,6 +4,8 @@ The bodies of recordings go through here, so this is `http.client` and not one o
 body straight into the caller's buffer takes about half of the processor time (benchmarks/README.md has the figures).
 """
 
+import io
+import socket
 import ssl
 import threading
 import time
@@ -14,7 +16,8 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from urllib.parse import urlsplit
 
 _SENT_AT_ONCE = 1 << 20
-_READ_AT_ONCE = 1 << 18
+_CHECKED_BYTES = 1 << 18
+_CHECKED_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class Body:
     response: HTTPResponse
     pace: Pace
     left: int | None
+    _socket: socket.socket | None
+    _drained: bool = False
 
     def read_into(self, view: memoryview) -> int:
         """Read some bytes, 0 at the end.
@@ -108,22 +113,43 @@ class Body:
         Raises:
             ConnectionBrokenError: the connection failed, or ended too early.
         """
-        wanted = len(view) if self.left is None else min(len(view), self.left)
-        if not wanted:
-            return 0
         with broken():
-            if self.left is None:
-                piece = self.response.read1(min(wanted, _READ_AT_ONCE))
-                count = len(piece)
-                view[:count] = piece
-            else:
-                # At most one read of the socket, and that straight into the buffer.
-                count = self.response.fp.readinto1(view[:wanted])
-        if self.left is not None:
-            if not count:
-                raise ConnectionBrokenError("ended early")
-            self.left -= count
+            count = self._read_piece(view) if self.left is None else self._read_known(view[: self.left])
         self.pace.moved(count)
+        return count
+
+    def _read_piece(self, view: memoryview) -> int:
+        piece = self.response.read1(min(len(view), _CHECKED_BYTES))
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def _read_known(self, view: memoryview) -> int:
+        """Read until it is time to look at the pace; a TLS record gives 16 KiB, so this loop runs often."""
+        view = view[:_CHECKED_BYTES]
+        done = 0
+        until = time.monotonic() + _CHECKED_SECONDS
+        try:
+            while done < len(view):
+                done += self._receive(view[done:])
+                if time.monotonic() > until:
+                    break
+        except (ConnectionBrokenError, OSError, HTTPException):
+            # What came before counts; the next call meets the same trouble.
+            if not done:
+                raise
+        self.left = (self.left or 0) - done
+        return done
+
+    def _receive(self, view: memoryview) -> int:
+        """Read at most once from the socket, after what http.client had read of the body together with the head."""
+        if self._socket is not None and self._drained:
+            count = self._socket.recv_into(view)
+        else:
+            # A reader that is asked for more than fits into its own buffer leaves nothing in there.
+            self._drained = len(view) > io.DEFAULT_BUFFER_SIZE
+            count = self.response.fp.readinto1(view)
+        if not count:
+            raise ConnectionBrokenError("ended early")
         return count
 
 
@@ -165,7 +191,8 @@ class Connection:
 
     def body(self, response: HTTPResponse) -> Body:
         """The body of an answer."""
-        return Body(response, Pace(self.transport, self.stop), response.length)
+        # http.client lets go of the socket when the answer is the connection's last.
+        return Body(response, Pace(self.transport, self.stop), response.length, self._http.sock if self._http else None)
 
     def finish(self, response: HTTPResponse, *, left: int | None) -> None:
         """Done with an answer: the connection is kept if nothing of it is left."""

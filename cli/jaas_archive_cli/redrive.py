@@ -64,7 +64,8 @@ class Redrive:
             source = self.stack.outputs[f"{kind.capitalize()}DeadLetterQueueUrl"]
             stay: list[str] = []
             try:
-                for message in self._receive(source):
+                # All are taken before the first is moved: some come back at once, and would be moved for ever.
+                for message in list(self._receive(source)):
                     letter = self._judge(kind, message["Body"], _attribute(message, "reason"))
                     if letter.to and self.move:
                         self.stack.sqs.send_message(QueueUrl=self.stack.outputs[letter.to], MessageBody=message["Body"])

@@ -27,6 +27,7 @@ DEAD_LETTER_QUEUES = ("DownloadDeadLetterQueueUrl", "MeetingDeadLetterQueueUrl")
 FUNCTIONS = ("receiver", "downloader", "transcript_enricher")
 _COUNTS = tuple(f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed"))
 _KINDS = {"RECORDING_UPLOADED": "recording", "CHAT_UPLOADED": "chat", "TRANSCRIPTION_UPLOADED": "transcript"}
+RECORD_NAMES = ("journal.jsonl.gz", "meeting.html", "meeting.json")
 _POLL_SECONDS = 0.3
 _BLOCK_BYTES = 1024 * 1024
 _plain = TypeDeserializer().deserialize
@@ -275,9 +276,10 @@ class _Examiner:
         )
 
     def _bucket_holds_the_files_and_nothing_else(self) -> Check:
-        wanted = sorted([*(self._key(file) for file in self._meeting.files), f"{self._folder}/meeting.json"])
-        # The page for people may join the record for programs.
-        found = [item.key for item in self._archive.objects(self._folder) if not item.key.endswith("/meeting.html")]
+        files = [self._key(file) for file in self._meeting.files]
+        captions = [str(PurePosixPath(key).with_suffix(".vtt")) for key in files if key.endswith(".mp4")]
+        wanted = sorted([*files, *captions, *(f"{self._folder}/{name}" for name in RECORD_NAMES)])
+        found = [item.key for item in self._archive.objects(self._folder)]
         return Check(f"the folder holds {len(wanted)} objects", wanted == found, _differences(wanted, found))
 
     def _file_is_archived(self, file: MeetingFile) -> Check:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 EVENTS = Path(__file__).parents[2] / "events"
 SECRET = "whsec_0123456789abcdef0123456789abcdef"
 ARCHIVE, CLAIMS, TABLE = "archive", "claims", "meetings"
+RECORD_SUFFIXES = ("meeting.json", "meeting.html", "journal.jsonl.gz", ".vtt")
 _MAX_ROUNDS = 50
 
 
@@ -159,6 +160,10 @@ class World:
     def archived_keys(self) -> list[str]:
         """All keys of the archive."""
         return [item["Key"] for item in self.s3.list_objects_v2(Bucket=ARCHIVE).get("Contents", [])]
+
+    def copied_keys(self) -> list[str]:
+        """The keys of what came from JaaS."""
+        return [key for key in self.archived_keys() if not key.endswith(RECORD_SUFFIXES)]
 
     def object(self, suffix: str) -> bytes:
         """The one object of the archive whose key ends so."""

@@ -294,7 +294,13 @@ def test_meeting_json_says_what_the_archive_knows(world: World, files: FileServe
     assert meeting["schema_version"] == 1
     assert (meeting["room"], meeting["session_id"], meeting["app_id"]) == ("weeklysync", SESSION, APP)
     assert (meeting["started_at"], meeting["ended_at"]) == ("2024-06-26T01:40:00.000Z", "2024-06-26T01:41:39.000Z")
-    assert meeting["coverage"] == {"messages": 1, "with_a_name": 1}
+    assert meeting["coverage"] == {
+        "messages": 1,
+        "with_a_name": 1,
+        "ratio": 1.0,
+        "matched_by": {"full_jid": 1},
+        "confidence": {"certain": 1},
+    }
     assert [file["name"] for file in meeting["files"]] == ["chat.json"]
     assert [kept["type"] for kept in meeting["events"]] == [
         "ROOM_CREATED",

@@ -1,6 +1,5 @@
 """The archive bucket: files come in whole, verified and once, or not at all."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from botocore.exceptions import ClientError
 from jaas_archive.aws import error_code, translated
 from jaas_archive.crc import as_text, combined, from_text
 from jaas_archive.errors import AwsUnavailableError
-from jaas_archive.events import Event, Json
+from jaas_archive.events import Event
 from jaas_archive.names import compact_time, safe_name
 from jaas_archive.uploads import KeyTakenError, UploadGoneError
 
@@ -143,6 +142,14 @@ class Archive:
             etag=head["ETag"],
         )
 
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys of all objects, or of those that begin so; only the admin's commands may list the bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        with translated("list the bucket"):
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield item["Key"]
+
     def read(self, key: str) -> bytes:
         """A small object's bytes."""
         with translated("read an object"):
@@ -155,13 +162,12 @@ class Archive:
             self.client.put_object(Bucket=self.bucket, Key=key, Body=content.encode(), ContentType="application/json")
         return key
 
-    def put_versioned(self, key: str, document: Mapping[str, Json], *, version: int) -> None:
-        """Write a JSON document unless a newer version of it is there.
+    def put_versioned(self, key: str, body: bytes, *, content_type: str, version: int) -> None:
+        """Write a document unless a newer version of it is there.
 
         Raises:
             AwsUnavailableError: S3 failed, or others wrote at the same moment, again and again.
         """
-        body = json.dumps(document, ensure_ascii=False, indent=1).encode()
         for _ in range(_MEETING_WRITE_ATTEMPTS):
             existing = self.find(key)
             if existing and int(existing.metadata.get("version", "0")) > version:
@@ -173,7 +179,7 @@ class Archive:
                         Bucket=self.bucket,
                         Key=key,
                         Body=body,
-                        ContentType="application/json",
+                        ContentType=content_type,
                         Metadata={"version": str(version)},
                         **condition,
                     )

@@ -9,13 +9,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlsplit
 
-_SENT_AT_ONCE = 1 << 20
 _CHECKED_BYTES = 1 << 18
 _CHECKED_SECONDS = 1
 
@@ -167,27 +166,33 @@ class Connection:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: memoryview | bytes | None = None,
+        body: Iterable[memoryview | bytes] = (),
+        body_bytes: int | None = None,
     ) -> HTTPResponse:
-        """Send a request and read the head of its answer.
+        """Send a request, its body in pieces as they come, and read the head of the answer.
 
         Raises:
-            ConnectionBrokenError: no answer; the connection is closed.
+            ConnectionBrokenError: no answer; the connection is closed. What `body` raises passes through.
         """
-        with self._closing_when_broken():
-            http = self._http = self._http or self._open()
-            http.putrequest(method, target, skip_accept_encoding=True)
-            for name, value in headers.items():
-                http.putheader(name, value)
-            if body is not None:
-                http.putheader("Content-Length", str(len(body)))
-            http.endheaders()
+        try:
+            with broken():
+                http = self._http = self._http or self._open()
+                http.putrequest(method, target, skip_accept_encoding=True)
+                for name, value in headers.items():
+                    http.putheader(name, value)
+                if body_bytes is not None:
+                    http.putheader("Content-Length", str(body_bytes))
+                http.endheaders()
             pace = Pace(self.transport, self.stop)
-            for start in range(0, len(body or b""), _SENT_AT_ONCE):
-                piece = memoryview(body or b"")[start : start + _SENT_AT_ONCE]
-                http.send(piece)
+            for piece in body:
+                with broken():
+                    http.send(piece)
                 pace.moved(len(piece))
-            return http.getresponse()
+            with broken():
+                return http.getresponse()
+        except BaseException:
+            self.close()
+            raise
 
     def body(self, response: HTTPResponse) -> Body:
         """The body of an answer."""
@@ -212,15 +217,6 @@ class Connection:
         if parts.scheme == "https":
             return HTTPSConnection(host, parts.port, timeout=self.transport.timeout_seconds, context=self.transport.tls)
         return HTTPConnection(host, parts.port, timeout=self.transport.timeout_seconds)
-
-    @contextmanager
-    def _closing_when_broken(self) -> Iterator[None]:
-        try:
-            with broken():
-                yield
-        except BaseException:
-            self.close()
-            raise
 
 
 @contextmanager

@@ -1,16 +1,31 @@
-"""Chat and transcript files, read tolerantly: whatever is a line becomes one, and the rest is left alone."""
+"""What was written and said: chat and transcript files and live chunks, read tolerantly.
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+Whatever is a line becomes one, and the rest is left alone.
+"""
 
-from jaas_archive.events import Json, milliseconds, read_json
+import re
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from jaas_archive.events import Event, Json, milliseconds, read_json
+from jaas_archive.traces import in_order, object_of, text_of
+
+CHAT, SPEECH = "chat", "speech"
+_LISTS = ("messages", "events", "transcript", "transcription", "segments", "chunks", "lines")
+_TEXTS = ("content", "text", "message", "final")
+_TIMES = ("timestamp", "time", "startTimestamp", "start_time", "start")
+_SPAN_SLACK_MS = 10_000
+_SAME_WORDS_WITHIN_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Line:
-    """A chat message or a spoken line; `source` is `chat` or `speech`, the name and e-mail are the file's own."""
+    """A chat message or a spoken line; `source` is `chat` or `speech`, the name and e-mail are the file's own.
+
+    `superseded_by` says what a live chunk had to give way to; such a line is kept and counts no more.
+    """
 
     timestamp_ms: int
     source: str
@@ -18,22 +33,24 @@ class Line:
     content: str
     name: str = ""
     email: str = ""
+    user_id: str = ""
+    superseded_by: str = ""
 
 
 def read_lines(content: bytes, source: str) -> tuple[Line, ...]:
     """The lines of a chat or transcript file; none if it is of no known shape.
 
-    Known are 8x8's chat file, transcripts of the same shape, and jigasi's (`events` of type `SPEECH`).
+    Known are 8x8's chat file, transcripts of the same shape, jigasi's (`events` of type `SPEECH`), such entries as a
+    bare list, and one JSON object a line.
     """
-    try:
-        document = read_json(content)
-    except ValueError:
-        return ()
+    document = _document(content)
+    if isinstance(document, list):
+        document = {"messages": document}
     if not isinstance(document, dict):
         return ()
-    entries = [*_list(document.get("messages")), *_list(document.get("events"))]
+    entries = [entry for name in _LISTS for entry in _list(document.get(name))]
     # A line without a time is a line all the same.
-    written_at_ms = milliseconds(document.get("timestamp")) or 0
+    written_at_ms = milliseconds(document.get("timestamp")) or milliseconds(document.get("start_time")) or 0
     return tuple(line for entry in entries if (line := _line(entry, source, written_at_ms)))
 
 
@@ -45,6 +62,65 @@ def merged(files: Iterable[Iterable[Line]]) -> tuple[Line, ...]:
     return tuple(sorted(most.elements()))
 
 
+def live_lines(events: Iterable[Event]) -> tuple[Line, ...]:
+    """What TRANSCRIPTION_CHUNK_RECEIVED told while it was said; of one message's versions the last counts."""
+    versions: defaultdict[str, list[Line]] = defaultdict(list)
+    for event in in_order(events):
+        content = event.fields.get("final")
+        if event.type != "TRANSCRIPTION_CHUNK_RECEIVED" or not isinstance(content, str) or not content.strip():
+            continue
+        speaker = object_of(event.fields, "participant")
+        line = Line(
+            timestamp_ms=event.timestamp_ms,
+            source=SPEECH,
+            jid=text_of(speaker, "id"),
+            content=content.strip(),
+            name=text_of(speaker, "name"),
+            email=text_of(speaker, "email"),
+            user_id=text_of(speaker, "userId"),
+        )
+        versions[text_of(event.fields, "messageID") or event.idempotency_key].append(line)
+    lines = []
+    for group in versions.values():
+        lines += [replace(line, superseded_by="a later version") for line in group[:-1]]
+        lines.append(group[-1])
+    return tuple(sorted(lines))
+
+
+def filled_in(from_files: Sequence[Sequence[Line]], live: Sequence[Line]) -> tuple[Line, ...]:
+    """The lines of the files, and live chunks for where no transcript speaks.
+
+    A transcript speaks from its first line to its last, a little before and after included; a chunk outside of that
+    with words that a file has at about the same time is the same line too.
+    """
+    spans = [
+        (min(times) - _SPAN_SLACK_MS, max(times) + _SPAN_SLACK_MS)
+        for lines in from_files
+        if (times := [line.timestamp_ms for line in lines if line.source == SPEECH])
+    ]
+    spoken: defaultdict[str, list[int]] = defaultdict(list)
+    for line in sorted(line for lines in from_files for line in lines if line.source == SPEECH):
+        spoken[_words(line.content)].append(line.timestamp_ms)
+
+    def marked(line: Line) -> Line:
+        at_ms = line.timestamp_ms
+        covered = any(first <= at_ms <= last for first, last in spans)
+        if line.superseded_by or not (covered or _is_near(at_ms, spoken.get(_words(line.content), []))):
+            return line
+        return replace(line, superseded_by="transcript")
+
+    return tuple(sorted([*merged(from_files), *map(marked, live)]))
+
+
+def _is_near(at_ms: int, times: Sequence[int]) -> bool:
+    position = bisect_left(times, at_ms - _SAME_WORDS_WITHIN_MS)
+    return position < len(times) and times[position] <= at_ms + _SAME_WORDS_WITHIN_MS
+
+
+def _words(content: str) -> str:
+    return " ".join(re.findall(r"\w+", content.casefold()))
+
+
 def numbered(lines: Iterable[Line]) -> Iterator[tuple[Line, int]]:
     """Each line, in order, with its number among those of the same millisecond."""
     previous, number = None, 0
@@ -54,34 +130,56 @@ def numbered(lines: Iterable[Line]) -> Iterator[tuple[Line, int]]:
         yield line, number
 
 
+def _document(content: bytes) -> Json:
+    try:
+        return read_json(content)
+    except ValueError:
+        pass
+    # One JSON object a line, where every line is one.
+    try:
+        return [read_json(line) for line in content.splitlines() if line.strip()]
+    except ValueError:
+        return None
+
+
 def _line(entry: Json, source: str, written_at_ms: int) -> Line | None:
     if not isinstance(entry, dict):
         return None
-    content = entry.get("content")
-    if not isinstance(content, str):
-        content = " ".join(chain.from_iterable(_texts(part) for part in _list(entry.get("transcript"))))
-    if not content:
+    content = next((text for name in _TEXTS if isinstance(text := entry.get(name), str)), "")
+    content = content or _best_alternative(entry.get("transcript"))
+    if not content.strip():
         return None
-    participant = entry.get("participant")
-    person = participant if isinstance(participant, dict) else entry
+    participant = next(
+        (who for name in ("participant", "speaker", "user", "from") if isinstance(who := entry.get(name), dict)), entry
+    )
+    at_ms = next((ms for name in _TIMES if (ms := milliseconds(entry.get(name)))), written_at_ms)
+    names = (participant.get("jid"), participant.get("participantJid"), participant.get("bare_jid"))
+    short = participant.get("id") if participant is not entry else participant.get("participantId")
+    speaker = entry.get("speaker")
     return Line(
-        timestamp_ms=milliseconds(entry.get("timestamp")) or written_at_ms,
+        timestamp_ms=at_ms,
         source=source,
-        jid=_text(person.get("jid") or person.get("bare_jid") or person.get("id")),
+        jid=next((jid for jid in (*names, short) if isinstance(jid, str) and jid.strip()), "").strip(),
         content=content,
-        name=_text(person.get("name")),
-        email=_text(person.get("email")),
+        name=text_of(participant, "name") or (speaker.strip() if isinstance(speaker, str) else ""),
+        email=text_of(participant, "email"),
+        user_id=text_of(participant, "userId"),
     )
 
 
-def _texts(part: Json) -> Iterator[str]:
-    if isinstance(part, dict) and isinstance(part.get("text"), str):
-        yield part["text"]
+def _best_alternative(transcript: Json) -> str:
+    """What was understood with the most confidence: jigasi lists alternatives of the same words."""
+    if isinstance(transcript, str):
+        return transcript
+    alternatives = [part for part in _list(transcript) if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    best = max(alternatives, key=lambda part: _number(part.get("confidence")), default={"text": ""})
+    text: str = best["text"]
+    return text
+
+
+def _number(value: Json) -> float:
+    return value if isinstance(value, int | float) else 0.0
 
 
 def _list(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else ""

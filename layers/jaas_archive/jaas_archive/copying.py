@@ -1,17 +1,19 @@
 """The copy engine: a file from its source into the archive, in parallel parts, from any breaking-off point on.
 
-Each of a few workers reads a part into its one buffer, hands it to S3 under its CRC32C, and takes the next. The
-multipart upload is the checkpoint: whoever comes later lists its parts and copies those that are missing. So memory is
-the number of workers times the size of a part, whatever the size of the file, and no end of an invocation, by time-out,
-crash or deploy, costs more than the parts that were under way.
+Each of a few workers lets a part flow from the source to S3 through one small buffer, under its CRC32C, and takes the
+next. The multipart upload is the checkpoint: whoever comes later lists its parts and copies those that are missing. So
+memory is a few buffers, whatever the size of the file, and no end of an invocation, by time-out, crash or deploy, costs
+more than the parts that were under way.
 """
 
 import base64
 import hashlib
 import io
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import BinaryIO
 
 from crc32c import crc32c
@@ -24,20 +26,22 @@ from jaas_archive.links import AllowedOrigins
 from jaas_archive.mp4 import seekable_file
 from jaas_archive.ranges import RangeReader
 from jaas_archive.source import FileInfo, RangesIgnoredError, SourceChangedError, SourceReader, Stream
-from jaas_archive.uploads import BucketAddress, Checkpoint, Uploader
+from jaas_archive.uploads import Body, BucketAddress, Checkpoint, Uploader
 
 MIB = 1 << 20
 HEAD_BYTES = 1 << 12
+BUFFER_BYTES = 1 << 18
+"""Small enough to stay in the processor's cache from the source's TLS over the checksum to that of S3."""
 SINGLE_PUT_BYTES = 16 * MIB
 """Up to here a file is one buffer, one request to the source and one to S3."""
-SMALLEST_PART_BYTES = 5 * MIB
-"""The least that S3 takes for a part."""
+SMALLEST_PART_BYTES = 8 * MIB
+LARGEST_USUAL_PART_BYTES = 32 * MIB
+"""Larger parts would save requests, but lose more when an invocation ends. Beyond 312 GiB their number decides."""
+_USUAL_PARTS = 32
 MAX_PARTS = 10_000
 WORKERS = 8
-MEMORY_BYTES = 48 * MIB
-"""What all buffers together may take: the larger a file's parts, the fewer its workers."""
-SPAN_BYTES = 40 * MIB
-"""What a worker asks the source for at once; less near the end, so that all workers finish together."""
+ORDERED_BYTES = 48 * MIB
+"""What the parts may take that wait for their turn, where an MD5 has to be taken over the whole in order."""
 _RESTARTS = 3
 
 
@@ -155,7 +159,10 @@ class Copier:
         uploader = Uploader(self.address, self.transport, stop)
         try:
             uploader.put_object(
-                destination.key, body, crc, content_type=destination.content_type, metadata=destination.metadata
+                destination.key,
+                Body(len(body), lambda: [body]),
+                content_type=destination.content_type,
+                metadata=destination.metadata,
             )
         finally:
             uploader.close()
@@ -171,7 +178,9 @@ class Copier:
 
     def _copy_parts(self, job: Job, destination: Destination, info: FileInfo, length: int, stop: Stop) -> Copied:
         """Copy the parts that are missing, with all workers, until S3 has them all."""
-        checkpoint = self._resume(job, destination, info) or self._begin(job, destination, info, length)
+        checkpoint = self._resume(job, destination, info) or self._begin(
+            job, destination, info, part_bytes(length, ordered=bool(info.md5))
+        )
         for _ in range(_RESTARTS):
             present = self.archive.parts(checkpoint.key, checkpoint.upload_id)
             work = _Work(checkpoint, present, ordered=bool(info.md5) and not present, workers=self.workers)
@@ -201,12 +210,12 @@ class Copier:
             return checkpoint
         return None
 
-    def _begin(self, job: Job, destination: Destination, info: FileInfo, length: int | None) -> Checkpoint:
+    def _begin(self, job: Job, destination: Destination, info: FileInfo, part_bytes: int) -> Checkpoint:
         self._clear(job, destination)
         upload_id = self.archive.start(
             destination.key, content_type=destination.content_type, metadata=destination.metadata
         )
-        checkpoint = Checkpoint(destination.key, upload_id, part_bytes(length), length or 0, info.etag)
+        checkpoint = Checkpoint(destination.key, upload_id, part_bytes, info.length or 0, info.etag)
         job.save(checkpoint)
         return checkpoint
 
@@ -228,7 +237,7 @@ class Copier:
 
         def run() -> None:
             try:
-                self._copy_spans(link, work, stop)
+                self._copy_some(link, work, stop)
             except BaseException as error:  # noqa: BLE001 - raised below, in the thread that asked
                 failures.append(error)
                 stop.now()
@@ -243,23 +252,23 @@ class Copier:
         if failures:
             raise failures[0]
 
-    def _copy_spans(self, link: str, work: "_Work", stop: Stop) -> None:
-        """One worker: copy one span of parts after the other."""
+    def _copy_some(self, link: str, work: "_Work", stop: Stop) -> None:
+        """One worker: copy one part after the other."""
         checkpoint = work.checkpoint
         reader = SourceReader(self.origins, self.transport, stop)
         ranges = RangeReader(reader, link, checkpoint.etag, stop)
         uploader = Uploader(self.address, self.transport, stop)
-        buffer = memoryview(bytearray(checkpoint.part_bytes))
+        buffer = memoryview(bytearray(checkpoint.part_bytes if work.ordered else BUFFER_BYTES))
         try:
-            while span := work.next_span():
-                for number in span:
-                    start, size = work.place(number)
-                    part = buffer[:size]
-                    ranges.fill(part, start=start, until=sum(work.place(span[-1])))
-                    crc = crc32c(part)
+            while number := work.next_part():
+                span = work.span(number)
+                body = Body(len(span), partial(ranges.pieces, span, buffer, until=span.stop))
+                if work.ordered:
+                    (part,) = body.pieces()
                     work.digest(number, part, stop)
-                    etag = uploader.put_part(checkpoint.key, checkpoint.upload_id, number, part, crc)
-                    work.done(Part(number, size, crc, etag))
+                    body = Body(len(span), lambda part=part: [part])  # type: ignore[misc]
+                etag = uploader.put_part(checkpoint.key, checkpoint.upload_id, number, body)
+                work.done(Part(number, body.size, body.crc32c, etag))
         finally:
             reader.close()
             uploader.close()
@@ -267,23 +276,23 @@ class Copier:
     def _copy_stream(self, job: Job, destination: Destination, stream: Stream, head: bytearray, stop: Stop) -> Copied:
         """Copy what can be had only from its beginning and in one go; any trouble means to start again."""
         info = stream.info
-        buffer = memoryview(bytearray(part_bytes(info.length)))
+        buffer = memoryview(bytearray(SINGLE_PUT_BYTES))
         buffer[: len(head)] = head
         filled = len(head) + stream.read_into(buffer[len(head) :])
         if filled < len(buffer):
             return self._put(job, destination, info, buffer[:filled], stop)
-        checkpoint = self._begin(job, destination, info, info.length)
+        checkpoint = self._begin(job, destination, info, SINGLE_PUT_BYTES)
         uploader = Uploader(self.address, self.transport, stop)
         md5 = hashlib.md5(usedforsecurity=False)
         parts: list[Part] = []
         try:
             while filled:
                 part, number = buffer[:filled], len(parts) + 1
-                crc = crc32c(part)
                 if info.md5:
                     md5.update(part)
-                etag = uploader.put_part(checkpoint.key, checkpoint.upload_id, number, part, crc)
-                parts.append(Part(number, filled, crc, etag))
+                body = Body(filled, lambda part=part: [part])  # type: ignore[misc]
+                etag = uploader.put_part(checkpoint.key, checkpoint.upload_id, number, body)
+                parts.append(Part(number, filled, body.crc32c, etag))
                 filled = stream.read_into(buffer)
             size = sum(part.size for part in parts)
             if job.verify:
@@ -301,14 +310,14 @@ class Copier:
 class _Work:
     """Which parts of an upload are missing, and who copies them; shared by the workers.
 
-    `ordered` gives them out one by one, so that an MD5 can be taken over the whole.
+    `ordered` makes each part wait until all before it have gone into an MD5 over the whole.
     """
 
     checkpoint: Checkpoint
     present: Sequence[Part]
     ordered: bool
     workers: int
-    _missing: list[int] = field(init=False)
+    _missing: deque[int] = field(init=False)
     _done: dict[int, Part] = field(init=False)
     _turn: threading.Condition = field(default_factory=threading.Condition)
     _md5: "hashlib._Hash" = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
@@ -316,33 +325,27 @@ class _Work:
 
     def __post_init__(self) -> None:
         count = -(-self.checkpoint.length // self.checkpoint.part_bytes)
-        self._done = {part.number: part for part in self.present if part.size == self.place(part.number)[1]}
-        self._missing = [number for number in range(1, count + 1) if number not in self._done]
+        self._done = {part.number: part for part in self.present if part.size == len(self.span(part.number))}
+        self._missing = deque(number for number in range(1, count + 1) if number not in self._done)
 
     @property
     def threads(self) -> int:
-        affordable = max(1, MEMORY_BYTES // self.checkpoint.part_bytes)
+        affordable = max(1, ORDERED_BYTES // self.checkpoint.part_bytes) if self.ordered else self.workers
         return min(self.workers, affordable, len(self._missing))
 
     @property
     def md5(self) -> bytes | None:
         return self._md5.digest() if self.ordered else None
 
-    def place(self, number: int) -> tuple[int, int]:
-        """Where a part begins in the file, and its size."""
+    def span(self, number: int) -> range:
+        """Which bytes of the file a part is."""
         start = (number - 1) * self.checkpoint.part_bytes
-        return start, min(self.checkpoint.part_bytes, self.checkpoint.length - start)
+        return range(start, min(start + self.checkpoint.part_bytes, self.checkpoint.length))
 
-    def next_span(self) -> list[int]:
-        """The next consecutive parts for a worker, none if all are given out."""
+    def next_part(self) -> int:
+        """The number of a part that nobody copies yet, 0 if there is none."""
         with self._turn:
-            fair = len(self._missing) // (2 * self.workers)
-            size = 1 if self.ordered else max(1, min(SPAN_BYTES // self.checkpoint.part_bytes, fair))
-            span = self._missing[:size]
-            while span and span[-1] - span[0] != len(span) - 1:
-                span.pop()
-            del self._missing[: len(span)]
-            return span
+            return self._missing.popleft() if self._missing else 0
 
     def digest(self, number: int, part: memoryview, stop: Stop) -> None:
         """Take the MD5 of the part when it is its turn."""
@@ -365,10 +368,11 @@ class _Work:
         return [self._done[number] for number in sorted(self._done)]
 
 
-def part_bytes(length: int | None) -> int:
+def part_bytes(length: int, *, ordered: bool = False) -> int:
     """The size of parts for a file of that length, in bytes: whole MiB, and not more parts than S3 takes."""
-    needed = -(-(length or 0) // MAX_PARTS)
-    return max(SMALLEST_PART_BYTES if length else SINGLE_PUT_BYTES, -(-needed // MIB) * MIB)
+    needed = -(-length // MAX_PARTS)
+    usual = SMALLEST_PART_BYTES if ordered else min(length // _USUAL_PARTS, LARGEST_USUAL_PART_BYTES)
+    return -(-max(SMALLEST_PART_BYTES, usual, needed) // MIB) * MIB
 
 
 def _check(info: FileInfo, size: int, crc: int, md5: bytes | None) -> None:

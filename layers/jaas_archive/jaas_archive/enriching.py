@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from aws_lambda_powertools import Logger
 
 from jaas_archive.archive import Archive
-from jaas_archive.conversation import Line, merged, read_lines
+from jaas_archive.conversation import CHAT, SPEECH, Line, read_lines
 from jaas_archive.errors import InProgressError, InvalidMessageError
 from jaas_archive.events import Event, read_event, without_links
+from jaas_archive.journal import JOURNAL_NAME, JOURNAL_TYPE, write_journal
 from jaas_archive.kinds import announced_file
-from jaas_archive.meetings import FileRecord, FileStatus, JournalEntry, Meetings, Session, StoredEvent
+from jaas_archive.meetings import FileRecord, FileStatus, JournalEntry, Meetings, Session, StoredEvent, StoredRecords
 from jaas_archive.messages import EventMessage, FileChangedMessage
+from jaas_archive.page import render_page
 from jaas_archive.record import MeetingRecord, make_record
+from jaas_archive.traces import in_order
 
 LEASE_MS = 310_000
 """Longer than the function can live: an invocation never outlives its own lease."""
@@ -27,7 +30,7 @@ MAX_JOURNALED_BYTES = 300_000
 """An item holds 400 KB; a larger event lies in the session's folder and the journal points there."""
 MAX_PARSED_BYTES = 100_000_000
 _MAX_ROUNDS = 20
-_LINES_IN = {"chat": "chat", "transcript": "speech"}
+_LINES_IN = {"chat": CHAT, "transcript": SPEECH}
 
 logger = Logger(child=True)
 
@@ -54,7 +57,7 @@ class Enricher:
         self.meetings.journal(message.session_id, [], [file])
         return message.session_id
 
-    def update_record(self, session_id: str) -> None:
+    def update_record(self, session_id: str) -> MeetingRecord | None:
         """Bring the session's record up to date, unless another is at it, who will see our news as well.
 
         Raises:
@@ -62,33 +65,47 @@ class Enricher:
         """
         session = self.meetings.claim_projection(session_id, now_ms=self._now_ms(), lease_ms=LEASE_MS)
         if session is None:
-            return
+            return None
         try:
-            self._make_until_current(session)
+            return self._make_until_current(session)
         except BaseException:
             self.meetings.release_projection(session_id)
             raise
 
-    def _make_until_current(self, session: Session) -> None:
+    def _make_until_current(self, session: Session) -> MeetingRecord:
         for _ in range(_MAX_ROUNDS):
             record = self._make(session)
             summary = record.summary | {"messages_digest": record.messages_digest}
             if self.meetings.finish_projection(session, summary, now_ms=self._now_ms()):
                 logger.info("record written", session_id=session.id, version=session.version, **record.summary)
-                return
+                return record
             session = self.meetings.session(session.id) or session
         raise InProgressError("news of the session kept coming in", pause_seconds=1)
 
     def _make(self, session: Session) -> MeetingRecord:
         stored = self.meetings.records(session.id)
-        events = sorted(map(self._event, stored.events), key=lambda event: (event.timestamp_ms, event.idempotency_key))
+        events = in_order(map(self._event, stored.events))
         record = make_record(session, events, stored.files, self._lines(stored.files))
         self.meetings.write_participants(session.id, record.participants)
+        self.meetings.write_people(session.id, record.people)
         if record.messages_digest != session.messages_digest:
             self.meetings.write_messages(session.id, record.messages)
         self.meetings.list_under_days(session, record.days - stored.days)
-        self.archive.put_versioned(f"{session.folder}/meeting.json", record.document, version=session.version)
+        self._write_files(session, stored, record)
         return record
+
+    def _write_files(self, session: Session, stored: StoredRecords, record: MeetingRecord) -> None:
+        """Write the files of the record; the page comes last, so that it never tells less than the others."""
+        journal = write_journal(session, stored.files, stored.events)
+        document = json.dumps(record.document, ensure_ascii=False, indent=1).encode()
+        files = [
+            (f"{session.folder}/{JOURNAL_NAME}", journal, JOURNAL_TYPE),
+            *((key, text.encode(), "text/vtt; charset=utf-8") for key, text in record.captions.items()),
+            (f"{session.folder}/meeting.json", document, "application/json"),
+            (f"{session.folder}/meeting.html", render_page(record.document).encode(), "text/html; charset=utf-8"),
+        ]
+        for key, body, content_type in files:
+            self.archive.put_versioned(key, body, content_type=content_type, version=session.version)
 
     def _note_event(self, message: EventMessage) -> str:
         event = read_event(message.document, received_at_ms=message.received_at_ms)
@@ -107,12 +124,12 @@ class Enricher:
         content = stored.content or self.archive.read(stored.object_key).decode()
         return read_event(json.loads(content), received_at_ms=stored.received_at_ms)
 
-    def _lines(self, files: Sequence[FileRecord]) -> tuple[Line, ...]:
-        return merged(
+    def _lines(self, files: Sequence[FileRecord]) -> list[tuple[Line, ...]]:
+        return [
             read_lines(self.archive.read(file.key), _LINES_IN[file.kind])
             for file in files
             if file.kind in _LINES_IN and file.status is FileStatus.ARCHIVED and (file.size or 0) <= MAX_PARSED_BYTES
-        )
+        ]
 
     def _now_ms(self) -> int:
         return int(self.clock() * 1000)

@@ -8,19 +8,22 @@ One item collection a session, `pk = SESSION#<session id>`:
     FILE#<kind>#<id>               a file's status
     MESSAGE#<ms>#<n>               a chat message or a spoken line
     PARTICIPANT#<jid>              a connection of a person
+    PERSON#<user id or e-mail>     the session in the list of that person
 
-Every write is conditional or gives the same result when repeated, so any number of functions may work on one session.
+docs/table.md tells them all. Nothing is ever deleted: what counts no more carries `superseded_by`. Every write is
+conditional or gives the same result when repeated, so any number of functions may work on one session.
 """
 
 import hashlib
 import random
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import batched
+from itertools import batched, chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
@@ -46,6 +49,7 @@ _TRANSACTION_ATTEMPTS = 8
 _BATCH_ITEMS = 25
 _BATCH_ATTEMPTS = 10
 _WRITERS = 8
+_LAST_KEY = "\U0010ffff"
 
 
 class FileStatus(StrEnum):
@@ -110,9 +114,11 @@ class JournalEntry:
 class StoredEvent:
     """An event as the journal holds it: JSON text, or the key of the object that holds that."""
 
+    sort_key: str
+    type: str
     received_at_ms: int
-    content: str
-    object_key: str
+    content: str = ""
+    object_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +369,10 @@ class Meetings:
         """Make the stored connections, by JID, be these; returns how many had to be written."""
         return self._write_changed(session_id, "PARTICIPANT#", participants)
 
+    def write_people(self, session_id: str, people: Mapping[str, Mapping[str, Json]]) -> int:
+        """Make the session's entries in the lists of people be these; returns how many had to be written."""
+        return self._write_changed(session_id, "PERSON#", people)
+
     def write_messages(self, session_id: str, messages: Mapping[str, Mapping[str, Json]]) -> int:
         """Make the stored messages, by `<ms>#<n>`, be these; returns how many had to be written."""
         # From here until finish_projection nobody can say what is stored: the digest must not claim it.
@@ -387,6 +397,32 @@ class Meetings:
                 for day in days
             ]
         )
+
+    def restore(self, session: Session, files: Iterable[FileRecord], events: Iterable[StoredEvent]) -> None:
+        """Put back what is missing of a session, so that its record is made anew; what is there is newer and stays."""
+        told = [
+            new_item(
+                session.id,
+                event.sort_key,
+                {
+                    "type": event.type,
+                    "timestamp": int(event.sort_key.split("#")[1]),
+                    "received_at": event.received_at_ms,
+                    "event": event.content,
+                    "event_key": event.object_key,
+                },
+            )
+            for event in events
+        ]
+        items = [_session_item(session), *(_file_item(session.id, file) for file in files), *told]
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            for _ in pool.map(self._put_if_absent, items):
+                pass
+        self._update(session.id, "SESSION", {}, remove=("projected_version",))
+
+    def _put_if_absent(self, item: Item) -> None:
+        with suppress(ConditionError), translated("restore an item"), _refused():
+            self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(pk)")
 
     @property
     def _absent(self) -> dict[str, str]:
@@ -430,26 +466,39 @@ class Meetings:
         raise AwsUnavailableError("could not write to the journal: the session is too busy")
 
     def _write_changed(self, session_id: str, prefix: str, wanted: Mapping[str, Mapping[str, Json]]) -> int:
-        stored = {
-            item["sk"]["S"]: item for item in self._query(session_id, "begins_with(sk, :prefix)", {":prefix": prefix})
-        }
-        changed = [
-            item
-            for name, values in wanted.items()
-            if stored.get((item := new_item(session_id, prefix + name, values))["sk"]["S"]) != item
-        ]
-        self._write(changed)
-        return len(changed)
+        """Write what differs from what is stored; both come by sort key, so neither has to be held as a whole."""
+        written = 0
 
-    def _write(self, items: Sequence[Item]) -> None:
-        batches = list(batched(items, _BATCH_ITEMS, strict=False))
-        if len(batches) <= 1:
-            for batch in batches:
+        def changed() -> Iterator[Item]:
+            nonlocal written
+            stored = self._query(session_id, "begins_with(sk, :prefix)", {":prefix": prefix})
+            for wanted_item, stored_item in _side_by_side(
+                (new_item(session_id, prefix + name, wanted[name]) for name in sorted(wanted)), stored
+            ):
+                item = wanted_item or _superseded(stored_item or {})
+                if item != stored_item:
+                    written += 1
+                    yield item
+
+        self._write(changed())
+        return written
+
+    def _write(self, items: Iterable[Item]) -> None:
+        """Write in batches, several at a time and never more of them in memory than that."""
+        batches = iter(batched(items, _BATCH_ITEMS, strict=False))
+        first = list(islice(batches, 2))
+        if len(first) <= 1:
+            for batch in first:
                 self._write_batch(batch)
             return
         with ThreadPoolExecutor(_WRITERS) as pool:
-            for _ in pool.map(self._write_batch, batches):
-                pass
+            under_way: deque[Future[None]] = deque()
+            for batch in chain(first, batches):
+                if len(under_way) >= 2 * _WRITERS:
+                    under_way.popleft().result()
+                under_way.append(pool.submit(self._write_batch, batch))
+            for writing in under_way:
+                writing.result()
 
     def _write_batch(self, items: Sequence[Item]) -> None:
         requests = cast("Any", {self.table: [{"PutRequest": {"Item": item}} for item in items]})
@@ -568,6 +617,26 @@ def message_name(timestamp_ms: int, number: int) -> str:
     return f"{timestamp_ms:013d}#{number:06d}"
 
 
+def _side_by_side(one: Iterable[Item], other: Iterable[Item]) -> Iterator[tuple[Item | None, Item | None]]:
+    """The items of two sorted streams in pairs with the same sort key; None where one stream lacks it."""
+    ones, others = iter(one), iter(other)
+    left, right = next(ones, None), next(others, None)
+    while left or right:
+        left_key = left["sk"]["S"] if left else _LAST_KEY
+        right_key = right["sk"]["S"] if right else _LAST_KEY
+        yield left if left_key <= right_key else None, right if right_key <= left_key else None
+        if left_key <= right_key:
+            left = next(ones, None)
+        if right_key <= left_key:
+            right = next(others, None)
+
+
+def _superseded(item: Item) -> Item:
+    """An item that nothing speaks for any more, such as a line that an older version of the archive read otherwise."""
+    kept = {name: value for name, value in item.items() if name not in ("gsi1pk", "gsi1sk")}
+    return {"superseded_by": {"S": "another reading"}} | kept
+
+
 _UPLOAD = {
     "upload_id": "upload_id",
     "upload_key": "key",
@@ -619,6 +688,8 @@ def _journal_item(session_id: str, entry: JournalEntry) -> Item:
 def _entry(item: Item) -> StoredEvent:
     values = plain_values(item)
     return StoredEvent(
+        sort_key=values["sk"],
+        type=values["type"],
         received_at_ms=int(values["received_at"]),
         content=values.get("event", ""),
         object_key=values.get("event_key", ""),
@@ -652,6 +723,57 @@ def _session(item: Item) -> Session:
         started_at_ms=int(values["started_at"]),
         version=int(values.get("version", 0)),
         messages_digest=values.get("messages_digest", ""),
+    )
+
+
+def _session_item(session: Session) -> Item:
+    return new_item(
+        session.id,
+        "SESSION",
+        {
+            "session_id": session.id,
+            "room": session.room,
+            "fqn": session.fqn,
+            "app_id": session.app_id,
+            "folder": session.folder,
+            "started_at": session.started_at_ms,
+            "version": session.version,
+            "gsi1pk": f"ROOM#{session.room}",
+            "gsi1sk": iso_time(session.started_at_ms),
+        },
+    )
+
+
+def _file_item(session_id: str, file: FileRecord) -> Item:
+    """The item of a file without its link, which only the event's own message in its queue still knows."""
+    status = FileStatus.PENDING if file.status is FileStatus.COPYING else file.status
+    shard = shard_of(session_id)
+    lists = {FileStatus.PENDING: f"OPEN#{shard}", FileStatus.EXPIRED: f"FAILED#{shard}"}
+    lists[FileStatus.REFUSED] = lists[FileStatus.EXPIRED]
+    return new_item(
+        session_id,
+        file.sort_key,
+        {
+            "gsi2pk": lists.get(status),
+            "gsi2sk": f"{iso_time(file.deadline_ms)}#{file.sort_key}" if status in lists else None,
+            "kind": file.kind,
+            "id": file.id,
+            "status": status,
+            "noted_status": status,
+            "deadline": file.deadline_ms,
+            "tries": file.tries,
+            "key": file.key,
+            "size": file.size,
+            "checksum": file.checksum,
+            "content_type": file.content_type,
+            "source_etag": file.source_etag,
+            "reason": file.reason,
+            "starts_at": file.starts_at_ms,
+            "duration_seconds": None if file.duration_seconds is None else str(file.duration_seconds),
+            "plays_seconds": None if file.plays_seconds is None else str(file.plays_seconds),
+            "mismatched": True if file.mismatched else None,
+            "archived_at": file.archived_at_ms,
+        },
     )
 
 

@@ -1,5 +1,6 @@
 """Fills a buffer from any position of a file behind a link, going on from the byte where a connection broke."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jaas_archive.connections import Stop
@@ -58,6 +59,13 @@ class RangeReader:
                 self.stop.wait(trouble.pause_seconds or backoff_seconds(fruitless))
         if self._position >= until:
             self.close()
+
+    def pieces(self, span: range, buffer: memoryview, *, until: int) -> Iterator[memoryview]:
+        """The file's bytes of that span, one buffer after the other."""
+        for start in range(span.start, span.stop, len(buffer)):
+            piece = buffer[: span.stop - start]
+            self.fill(piece, start=start, until=until)
+            yield piece
 
     def close(self) -> None:
         """Done with the open answer; its connection is kept if it was read to the end."""

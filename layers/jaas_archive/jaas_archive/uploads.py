@@ -1,20 +1,21 @@
-"""The data path into the bucket: bodies of objects and parts, in requests signed beforehand, sent without a copy.
+"""The data path into the bucket: bodies of objects and parts, sent piece by piece as they come.
 
 boto3 would read each body twice more, to sign and to check it. Here the signature leaves the body out, as S3 allows
-over TLS, and the CRC32C in a signed header lets S3 prove each body as it arrives.
+over TLS, and a CRC32C behind the body, taken as it passes by, lets S3 prove it.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
 
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
+from crc32c import crc32c
 
 from jaas_archive.connections import Connection, ConnectionBrokenError, Stop, Transport, origin_and_target
 from jaas_archive.crc import as_text
@@ -23,7 +24,7 @@ from jaas_archive.errors import AwsUnavailableError
 ATTEMPTS = 8
 _FIRST_WAIT_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 10.0
-_SIGNATURE_SECONDS = 3600
+_TRAILER = "x-amz-checksum-crc32c"
 _LONGEST_ERROR_BYTES = 1 << 16
 _PASSING = frozenset(
     {"BadDigest", "RequestTimeout", "IncompleteBody", "OperationAborted", "ConditionalRequestConflict"}
@@ -65,12 +66,51 @@ class BucketAddress:
     region: str
     credentials: Callable[[], ReadOnlyCredentials]
 
-    def signed(self, method: str, key: str, query: Mapping[str, str | int], headers: Mapping[str, str]) -> str:
-        """The URL of a request, signed together with its headers."""
+    def signed(
+        self, method: str, key: str, query: Mapping[str, str | int], headers: Mapping[str, str]
+    ) -> tuple[str, dict[str, str]]:
+        """URL and headers of a request whose body is not signed and ends in a checksum."""
         url = f"{self.url}/{quote(key, safe='/~')}"
         request = AWSRequest(method, f"{url}?{urlencode(query)}" if query else url, headers=dict(headers))
-        S3SigV4QueryAuth(self.credentials(), "s3", self.region, expires=_SIGNATURE_SECONDS).add_auth(request)
-        return str(request.url)
+        # What botocore notes for such bodies; the signer then leaves the body out.
+        request.context["checksum"] = {"request_algorithm": {"in": "trailer"}}
+        S3SigV4Auth(self.credentials(), "s3", self.region).add_auth(request)
+        return str(request.url), dict(request.headers.items())
+
+
+@dataclass(slots=True)
+class Body:
+    """What is to be stored: `pieces` gives it from its start, as often as it is asked for; `crc32c` is of what it gave.
+
+    A piece is sent before the next is asked for, so that all pieces may lie in one buffer.
+    """
+
+    size: int
+    pieces: Callable[[], Iterable[memoryview]]
+    crc32c: int = 0
+
+    def chunk(self) -> Iterator[memoryview | bytes]:
+        """The body as one chunk of `aws-chunked`, with its checksum behind it.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
+        """
+        self.crc32c = 0
+        yield b"%x\r\n" % self.size
+        for piece in self.pieces():
+            # The piece was just read: while it is in the processor's cache, this costs next to nothing.
+            self.crc32c = crc32c(piece, self.crc32c)
+            yield piece
+        yield b"%s0\r\n%s:%s\r\n\r\n" % (
+            b"\r\n" if self.size else b"",
+            _TRAILER.encode(),
+            as_text(self.crc32c).encode(),
+        )
+
+    @property
+    def chunk_size(self) -> int:
+        """How long `chunk` is, in bytes."""
+        frame = b"%x\r\n%s0\r\n%s:AAAAAA==\r\n\r\n" % (self.size, b"\r\n" if self.size else b"", _TRAILER.encode())
+        return self.size + len(frame)
 
 
 @dataclass(slots=True)
@@ -82,9 +122,7 @@ class Uploader:
     stop: Stop
     _connection: Connection | None = None
 
-    def put_object(
-        self, key: str, body: memoryview, crc32c: int, *, content_type: str, metadata: Mapping[str, str]
-    ) -> None:
+    def put_object(self, key: str, body: Body, *, content_type: str, metadata: Mapping[str, str]) -> None:
         """Store a whole object, unless the key is taken.
 
         Raises:
@@ -93,35 +131,38 @@ class Uploader:
         """
         headers = {"content-type": content_type, "if-none-match": "*"}
         headers |= {f"x-amz-meta-{name}": text for name, text in metadata.items()}
-        self._put(key, {}, body, crc32c, headers)
+        self._put(key, {}, body, headers)
 
-    def put_part(self, key: str, upload_id: str, number: int, body: memoryview, crc32c: int) -> str:
+    def put_part(self, key: str, upload_id: str, number: int, body: Body) -> str:
         """Store a part of a multipart upload; returns its ETag.
 
         Raises:
             UploadGoneError: there is no such upload.
             AwsUnavailableError: S3 failed, again and again.
         """
-        answer = self._put(key, {"partNumber": number, "uploadId": upload_id}, body, crc32c, {})
-        return answer.headers.get("ETag", "")
+        return self._put(key, {"partNumber": number, "uploadId": upload_id}, body, {}).headers.get("ETag", "")
 
     def close(self) -> None:
         """Close the connection."""
         if self._connection:
             self._connection.close()
 
-    def _put(
-        self, key: str, query: Mapping[str, str | int], body: memoryview, crc32c: int, headers: Mapping[str, str]
-    ) -> HTTPResponse:
-        headers = {**headers, "x-amz-checksum-crc32c": as_text(crc32c)}
+    def _put(self, key: str, query: Mapping[str, str | int], body: Body, headers: Mapping[str, str]) -> HTTPResponse:
+        headers = {
+            **headers,
+            "content-encoding": "aws-chunked",
+            "x-amz-trailer": _TRAILER,
+            "x-amz-decoded-content-length": str(body.size),
+        }
         reason = ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 self.stop.wait(backoff_seconds(attempt))
-            origin, target = origin_and_target(self.address.signed("PUT", key, query, headers))
+            url, signed_headers = self.address.signed("PUT", key, query, headers)
+            origin, target = origin_and_target(url)
             self._connection = self._connection or Connection(origin, self.transport, self.stop)
             try:
-                response = self._connection.send("PUT", target, headers, body)
+                response = self._connection.send("PUT", target, signed_headers, body.chunk(), body.chunk_size)
                 text = response.read(_LONGEST_ERROR_BYTES)
             except (ConnectionBrokenError, OSError) as error:
                 self._connection.close()

@@ -1,0 +1,61 @@
+"""The queries in docs/table.md, as they stand there."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any, cast
+
+import jmespath
+import pytest
+
+from jaas_archive.archive import Archive
+from jaas_archive.enriching import Enricher
+from jaas_archive.meetings import Meetings
+from jaas_archive.messages import EventMessage
+from tests.functions.conftest import ARCHIVE, TABLE, World
+from tests.sample_meeting import START_MS, documents
+
+PAGE = (Path(__file__).parents[2] / "docs" / "table.md").read_text()
+BLOCKS = "\n\n".join(re.findall(r"```sh\n(aws .*?)```", PAGE, flags=re.DOTALL))
+COMMANDS = [block.replace("\\\n", " ") for block in BLOCKS.split("\n\n")]
+ANSWERS = (
+    [["2024-06-26T10:00:00.000Z", "9a441d60-ceaf-4eba-b0a8-a7d940a76e1b", "weekly-sync/2024-06-26_10-00-00Z_9a441d60"]],
+    [["2024-06-26T10:00:00.000Z", "weekly-sync", "weekly-sync/2024-06-26_10-00-00Z_9a441d60"]],
+    [["SESSION#2024-06-26T10:00:00.000Z", "weekly-sync", "1956", "auth0|ada"]],
+    [["MESSAGE#2024-06-26T10:07:00.000Z", "speech", "a live chunk that the file has better"]],
+    [
+        ["Ada Nwosu", "a live chunk that the file has better", "user_id", "certain"],
+        ["Tom\xe1s Ferreira", "One more thing, after the transcript ended.", "user_id", "certain"],
+    ],
+    None,
+)
+
+
+def run(world: World, command: str) -> Any:
+    """Do what the AWS CLI does with a query."""
+    words = shlex.split(command.replace("$TABLE", TABLE))
+    assert words[:3] == ["aws", "dynamodb", "query"]
+    request: dict[str, Any] = {"ScanIndexForward": "--no-scan-index-forward" not in words}
+    words = [word for word in words[3:] if word != "--no-scan-index-forward"]
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    shown = options.pop("--query")
+    assert options.pop("--output") == "text"
+    for option, value in options.items():
+        name = "".join(word.capitalize() for word in option.removeprefix("--").split("-"))
+        request[name] = json.loads(value) if value.startswith("{") else value
+    return jmespath.search(shown, cast("Any", world.dynamodb).query(**request))
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    list(zip(COMMANDS, ANSWERS, strict=True)),
+    ids=["room", "day", "person", "words-of-a-person", "conversation", "there"],
+)
+def test_the_documented_queries_answer(world: World, command: str, answer: list[list[str]] | None) -> None:
+    enricher = Enricher(Archive(world.s3, ARCHIVE), Meetings(world.dynamodb, TABLE))
+    for document in documents():
+        session_id = enricher.note(EventMessage(document, START_MS))
+    enricher.update_record(session_id)
+    found = run(world, command)
+    assert found == answer if answer else len(found) == 7

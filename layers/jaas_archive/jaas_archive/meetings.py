@@ -112,13 +112,17 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as the journal holds it: JSON text, or the key of the object that holds that."""
+    """An event as the journal holds it: JSON text, or the key of the object that holds that.
+
+    `file` is the sort key of the file it names.
+    """
 
     sort_key: str
     type: str
     received_at_ms: int
     content: str = ""
     object_key: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +414,7 @@ class Meetings:
                     "received_at": event.received_at_ms,
                     "event": event.content,
                     "event_key": event.object_key,
+                    "file": event.file,
                 },
             )
             for event in events
@@ -693,6 +698,7 @@ def _entry(item: Item) -> StoredEvent:
         received_at_ms=int(values["received_at"]),
         content=values.get("event", ""),
         object_key=values.get("event_key", ""),
+        file=values.get("file", ""),
     )
 
 

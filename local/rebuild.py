@@ -1,5 +1,6 @@
 """Rebuilds the meetings table from the archive bucket alone: `python -m local.rebuild BUCKET TABLE`."""
 
+from functools import cache, partial
 from typing import Annotated
 
 import boto3
@@ -19,7 +20,7 @@ def main(
     endpoint: Annotated[str | None, typer.Option(help="another endpoint than that of AWS")] = None,
 ) -> None:
     """Put every session's journal back into the table and make its record anew; nothing in the table is overwritten."""
-    archive = Archive(boto3.client("s3", endpoint_url=endpoint), bucket)
+    archive = Archive(cache(partial(boto3.client, "s3", endpoint_url=endpoint)), bucket)
     meetings = Meetings(boto3.client("dynamodb", endpoint_url=endpoint), table)
     rebuilder = Rebuilder(archive, meetings, Enricher(archive, meetings))
     failed = 0

@@ -85,7 +85,7 @@ class Stack:
     @property
     def archive(self) -> Archive:
         """The archive bucket."""
-        return Archive(self.s3, self.outputs["ArchiveBucketName"])
+        return Archive(lambda: self.s3, self.outputs["ArchiveBucketName"])
 
     @cached_property
     def claims(self) -> ClaimBucket:

@@ -31,7 +31,7 @@ def auditor() -> Auditor:
     settings = AuditorSettings.from_env()
     s3, sqs, dynamodb = boto3.client("s3"), boto3.client("sqs"), boto3.client("dynamodb")
     return Auditor(
-        archive=Archive(s3, settings.archive_bucket_name),
+        archive=Archive(lambda: s3, settings.archive_bucket_name),
         meetings=Meetings(dynamodb, settings.meetings_table_name),
         backlog=Backlog(dynamodb, settings.meetings_table_name),
         claims=ClaimBucket(s3, settings.claim_bucket_name),

@@ -65,7 +65,7 @@ def downloader() -> Downloader:
     """Built once for each execution environment."""
     session = boto3.Session()
     s3 = session.client("s3")
-    archive = Archive(s3, settings().archive_bucket_name)
+    archive = Archive(lambda: s3, settings().archive_bucket_name)
     credentials = session.get_credentials()
     if credentials is None:
         raise SettingsError("there are no AWS credentials")

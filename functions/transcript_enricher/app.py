@@ -51,7 +51,7 @@ def claims() -> ClaimBucket:
 def enricher() -> Enricher:
     """Built once for each execution environment."""
     return Enricher(
-        archive=Archive(s3(), settings().archive_bucket_name),
+        archive=Archive(s3, settings().archive_bucket_name),
         meetings=Meetings(boto3.client("dynamodb", config=DYNAMODB_CONFIG), settings().meetings_table_name),
     )
 

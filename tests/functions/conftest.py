@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sqs import SQSClient
 
-EVENTS = Path(__file__).parents[2] / "events"
+ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "events"
 SECRET = "whsec_0123456789abcdef0123456789abcdef"
 ARCHIVE, CLAIMS, TABLE = "archive", "claims", "meetings"
 RECORD_SUFFIXES = ("meeting.json", "meeting.html", "journal.jsonl.gz", ".vtt")
@@ -100,18 +101,9 @@ class World:
         messages = self.receive(name)
         if not messages:
             return False
-        records = [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": message["Attributes"],
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{name}",
-            }
-            for message in messages
-        ]
-        failed = {item["itemIdentifier"] for item in handler({"Records": records}, context())["batchItemFailures"]}
+        event = self.lambda_event(messages, queue=name)
+        records = event["Records"]
+        failed = {item["itemIdentifier"] for item in handler(event, context())["batchItemFailures"]}
         for record in records:
             if record["messageId"] in failed:
                 self.failed[name].append(record["receiptHandle"])
@@ -136,6 +128,37 @@ class World:
     def deliver_to_enricher(self) -> bool:
         """Carry some messages to the enricher only; whether there were any."""
         return self._deliver("meeting", enricher_app.handler)
+
+    @staticmethod
+    def lambda_event(messages: list[Any], *, queue: str = "download") -> dict[str, Any]:
+        """Received messages as Lambda hands them to a function."""
+        return {
+            "Records": [
+                {
+                    "messageId": message["MessageId"],
+                    "receiptHandle": message["ReceiptHandle"],
+                    "body": message["Body"],
+                    "attributes": message["Attributes"],
+                    "eventSource": "aws:sqs",
+                    "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{queue}",
+                }
+                for message in messages
+            ]
+        }
+
+    def receive_one_by_one(self, name: str) -> list[list[Any]]:
+        """The visible messages of a queue, each as a batch of its own."""
+        return [[message] for message in self.receive(name)]
+
+    def end_lease(self) -> None:
+        """Let so much time pass that the lease of the only file ends."""
+        (item,) = self.items("FILE#")
+        self.dynamodb.update_item(
+            TableName=TABLE,
+            Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}},
+            UpdateExpression="SET lease_until = :past",
+            ExpressionAttributeValues={":past": {"N": "1"}},
+        )
 
     def receive(self, name: str) -> list[Any]:
         """Messages of a queue that are visible now."""

@@ -62,6 +62,10 @@ class FaultyS3:
         self.faults.append(fault)
         return fault
 
+    def parts_sent(self) -> int:
+        """How many requests to store a part have come."""
+        return sum(method == "PUT" and "partNumber=" in target for method, target in list(self.requests))
+
     def take(self, method: str, target: str) -> Fault | None:
         """The fault of a request that has come."""
         with self._lock:

@@ -74,7 +74,7 @@ class Bench:
 
     def copier(self, **patience: Any) -> Copier:
         client = boto3.client("s3", endpoint_url=self.s3.url, config=Config(retries={"max_attempts": 3}))
-        archive = Archive(client, ARCHIVE)
+        archive = Archive(lambda: client, ARCHIVE)
         credentials = ReadOnlyCredentials("testing", "testing", None)
         return Copier(
             archive=archive,

@@ -1,16 +1,23 @@
 import base64
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from crc32c import crc32c
 
-from local.jaas.faults import Changed, Corrupt, Cut, Drop, Fail, Header, HtmlPage, Redirect, Truncate
+from functions.downloader import app as downloader_app
+from local.jaas.faults import Changed, Corrupt, Cut, Drop, Fail, Header, HtmlPage, Redirect, Trickle, Truncate
 from local.jaas.files import FileServer, Link
-from tests.functions.conftest import ARCHIVE, World, load_event, mp4
+from tests.functions.conftest import ARCHIVE, ROOT, World, context, load_event, mp4
+from tests.functions.faulty_s3 import FaultyS3
 
 MIB = 1 << 20
 FOLDER = "weeklysync/2026-07-01_09-02-11Z_4be1f0a7"
@@ -308,3 +315,107 @@ def test_a_corrupt_file_is_found_out_by_its_md5(world: World, files: FileServer)
     world.show_all("download")
     world.settle()
     assert world.object(".mp4") == content
+
+
+def test_a_cut_recording_is_tried_again_and_then_kept_aside(world: World, files: FileServer) -> None:
+    content = mp4(20 * MIB)[:-1000]
+    world.accept(uploaded(publish(files, content)))
+    world.settle()
+    assert world.items("FILE#")[0]["status"] == "pending"
+    world.show_all("download")
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert item["status"] == "refused"
+    assert "boxes reach to byte" in item["reason"]
+    assert item["key"] == RECORDING.replace("/recording", "/aside/recording")
+    assert world.object(".mp4") == content
+    assert len(world.receive("download-dead")) == 1
+    assert world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []
+
+
+def test_a_recording_that_was_cut_only_once_is_archived(world: World, files: FileServer) -> None:
+    content = mp4(20 * MIB)
+    link = publish(files, content[:-1000])
+    world.accept(uploaded(link))
+    world.settle()
+    link.stored.replace(content)
+    world.show_all("download")
+    world.settle()
+    assert world.items("FILE#")[0]["status"] == "archived"
+    assert world.object(".mp4") == content
+
+
+@pytest.mark.parametrize("seconds", [1200, 3600])
+def test_a_recording_far_from_its_announced_length_is_not_archived(
+    world: World, files: FileServer, seconds: int
+) -> None:
+    world.accept(uploaded(publish(files, mp4(300, seconds=seconds))))
+    world.settle()
+    assert f"plays {seconds} s, announced were 2381 s" in world.items("FILE#")[0]["reason"]
+
+
+def test_the_verdict_stands_in_the_table_and_in_meeting_json(world: World, files: FileServer) -> None:
+    world.accept(uploaded(publish(files, mp4(17 * MIB, seconds=2379))))
+    world.settle()
+    (item,) = world.items("FILE#")
+    (file,) = world.meeting()["files"]
+    assert (item["plays_seconds"], file["plays_seconds"]) == ("2379.0", 2379.0)
+    assert item["checksum"] == file["checksum_crc32c"]
+
+
+def test_two_deliveries_at_once_copy_once(world: World, files: FileServer) -> None:
+    content = mp4(20 * MIB)
+    link = publish(files, content)
+    event = uploaded(link)
+    for _ in range(2):
+        world.accept(event)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = (world.lambda_event(messages) for messages in world.receive_one_by_one("download"))
+        answers = list(pool.map(lambda records: downloader_app.handler(records, context()), (one, other)))
+    assert sum(len(answer["batchItemFailures"]) for answer in answers) <= 1
+    assert world.object(".mp4") == content
+    assert world.items("FILE#")[0]["tries"] == "1"
+
+
+def test_a_worker_killed_ten_times_over_one_copy_loses_nothing(
+    world: World, files: FileServer, aws: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process is killed when some more of the file has flowed; the next one goes on."""
+    with FaultyS3(aws) as s3:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
+        _kill_ten_times(world, files, s3)
+
+
+def _kill_ten_times(world: World, files: FileServer, s3: FaultyS3) -> None:
+    content = mp4(240 * MIB)
+    link = publish(files, content)
+    world.accept(uploaded(link))
+    (messages,) = world.receive_one_by_one("download")
+    event = json.dumps(world.lambda_event(messages))
+    link.faults.always(Trickle(bytes_per_second=20 * MIB))
+    # Killed when so many parts are under way: of the eight that begin together, or after the first are done.
+    for begun in (1, 3, 8, 9, 2, 5, 9, 1, 7, 4):
+        before = s3.parts_sent()
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "tests.functions.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            cwd=ROOT,
+        )
+        assert worker.stdin
+        worker.stdin.write(event.encode())
+        worker.stdin.close()
+        while worker.poll() is None and s3.parts_sent() < before + begun:
+            time.sleep(0.01)
+        worker.kill()
+        # It was at work until then: it neither finished nor failed.
+        assert worker.wait() == -signal.SIGKILL
+        world.end_lease()
+    link.faults.clear()
+    parts_before = s3.parts_sent()
+    downloader_app.handler(json.loads(event), context())
+    assert world.object(".mp4") == content
+    assert world.items("FILE#")[0]["status"] == "archived"
+    assert s3.parts_sent() - parts_before < 30
+    assert world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []

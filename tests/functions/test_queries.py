@@ -53,7 +53,7 @@ def run(world: World, command: str) -> Any:
     ids=["room", "day", "person", "words-of-a-person", "conversation", "there"],
 )
 def test_the_documented_queries_answer(world: World, command: str, answer: list[list[str]] | None) -> None:
-    enricher = Enricher(Archive(world.s3, ARCHIVE), Meetings(world.dynamodb, TABLE))
+    enricher = Enricher(Archive(lambda: world.s3, ARCHIVE), Meetings(world.dynamodb, TABLE))
     for document in documents():
         session_id = enricher.note(EventMessage(document, START_MS))
     enricher.update_record(session_id)

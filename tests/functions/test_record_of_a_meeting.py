@@ -70,7 +70,7 @@ class Told:
 
 
 def archive_of(world: World) -> Archive:
-    return Archive(world.s3, ARCHIVE)
+    return Archive(lambda: world.s3, ARCHIVE)
 
 
 def enricher_of(world: World) -> Enricher:
@@ -289,7 +289,7 @@ def test_an_enricher_that_dies_before_the_page_leaves_it_to_the_next(world: Worl
     enricher_of(world).update_record(session_id)
     for one in others:
         tell(world, one)
-    dying = Archive(cast("Any", WatchedS3(world.s3, fails_for="meeting.html")), ARCHIVE)
+    dying = Archive(lambda: cast("Any", WatchedS3(world.s3, fails_for="meeting.html")), ARCHIVE)
     with pytest.raises(AwsUnavailableError):
         Enricher(dying, Meetings(world.dynamodb, TABLE)).update_record(session_id)
     assert int(version_of(world, "meeting.html")) < int(version_of(world, "meeting.json"))
@@ -312,7 +312,7 @@ def test_a_burst_of_five_hundred_joins_is_one_rendering(world: World) -> None:
         joined = event("PARTICIPANT_JOINED", number / 100, {"participantJid": jid, "name": f"Person {number}"})
         session_id = enricher.note(EventMessage(joined, START_MS))
     watched = WatchedS3(world.s3)
-    archive = Archive(cast("Any", watched), ARCHIVE)
+    archive = Archive(lambda: cast("Any", watched), ARCHIVE)
     Enricher(archive, Meetings(world.dynamodb, TABLE)).update_record(session_id)
     Enricher(archive, Meetings(world.dynamodb, TABLE)).update_record(session_id)
     assert watched.puts == {"meeting.html": 1, "meeting.json": 1, "journal.jsonl.gz": 1}

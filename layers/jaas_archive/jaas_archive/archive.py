@@ -16,6 +16,8 @@ from jaas_archive.names import compact_time, safe_name
 from jaas_archive.uploads import KeyTakenError, UploadGoneError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from types_boto3_s3 import S3Client
 
 _MEETING_WRITE_ATTEMPTS = 5
@@ -50,15 +52,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Objects of the archive bucket."""
+    """Objects of the archive bucket; `client` makes the client when it is first needed, and keeps it."""
 
-    client: "S3Client"
+    client: "Callable[[], S3Client]"
     bucket: str
 
     def start(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
         """Begin a multipart upload, of which nothing is visible until it is completed; returns its id."""
         with translated("start an upload"):
-            upload = self.client.create_multipart_upload(
+            upload = self.client().create_multipart_upload(
                 Bucket=self.bucket,
                 Key=key,
                 ContentType=content_type,
@@ -74,7 +76,7 @@ class Archive:
         Raises:
             UploadGoneError: there is no such upload.
         """
-        pages = self.client.get_paginator("list_parts").paginate(Bucket=self.bucket, Key=key, UploadId=upload_id)
+        pages = self.client().get_paginator("list_parts").paginate(Bucket=self.bucket, Key=key, UploadId=upload_id)
         with translated("list the parts of an upload"), _upload_gone(key):
             return [
                 Part(part["PartNumber"], part["Size"], from_text(part["ChecksumCRC32C"]), part["ETag"])
@@ -93,7 +95,7 @@ class Archive:
         """
         checksum = as_text(combined((part.crc32c, part.size) for part in parts))
         with translated("complete an upload"), _upload_gone(key), _key_taken(key), _part_lost():
-            self.client.complete_multipart_upload(
+            self.client().complete_multipart_upload(
                 Bucket=self.bucket,
                 Key=key,
                 UploadId=upload_id,
@@ -113,12 +115,12 @@ class Archive:
     def abort(self, key: str, upload_id: str) -> None:
         """Forget an upload and its parts."""
         with translated("abort an upload"), suppress(UploadGoneError), _upload_gone(key):
-            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+            self.client().abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
 
     def abort_all(self, key: str) -> None:
         """Forget all uploads to a key: what a function left that died before it could note its upload."""
         with translated("list uploads"):
-            uploads = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=key).get("Uploads", [])
+            uploads = self.client().list_multipart_uploads(Bucket=self.bucket, Prefix=key).get("Uploads", [])
         for upload in uploads:
             if upload["Key"] == key:
                 self.abort(key, upload["UploadId"])
@@ -126,7 +128,7 @@ class Archive:
     def find(self, key: str) -> StoredObject | None:
         """The object under that key, if there is one."""
         try:
-            head = self.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
+            head = self.client().head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
             # Without leave to list the bucket, S3 says 403 for what is not there.
             if error_code(error) in ("403", "404"):
@@ -144,7 +146,7 @@ class Archive:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """The keys of all objects, or of those that begin so; only the admin's commands may list the bucket."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         with translated("list the bucket"):
             for page in pages:
                 for item in page.get("Contents", []):
@@ -153,13 +155,13 @@ class Archive:
     def read(self, key: str) -> bytes:
         """A small object's bytes."""
         with translated("read an object"):
-            return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            return self.client().get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def put_event(self, folder: str, event: Event, content: str) -> str:
         """Store an event that is too large for the table; returns its key."""
         key = f"{folder}/events/{compact_time(event.timestamp_ms)}_{safe_name(event.idempotency_key)}.json"
         with translated("put an event"):
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=content.encode(), ContentType="application/json")
+            self.client().put_object(Bucket=self.bucket, Key=key, Body=content.encode(), ContentType="application/json")
         return key
 
     def put_versioned(self, key: str, body: bytes, *, content_type: str, version: int) -> None:
@@ -175,7 +177,7 @@ class Archive:
             condition: Any = {"IfMatch": existing.etag} if existing else {"IfNoneMatch": "*"}
             try:
                 with translated("put a document"), _key_taken(key):
-                    self.client.put_object(
+                    self.client().put_object(
                         Bucket=self.bucket,
                         Key=key,
                         Body=body,

@@ -7,7 +7,7 @@ UV := .tools/uv-$(UV_VERSION)/bin/uv
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" .venvs/sam/bin/sam
 REQUIREMENTS := layers/dependencies/requirements.txt
 ENVIRONMENTS := .venv/installed .venvs/sam/installed .venvs/runtime/installed
-EXPORT := $(UV) export --quiet --locked --no-default-groups --no-header --no-annotate
+EXPORT := $(UV) export --quiet --locked --only-group functions --no-header --no-annotate
 
 # Prints the first Python 3.13 that really runs: pyenv puts a python3.13 on PATH that may lead nowhere, and it may be
 # installed without being on PATH at all.

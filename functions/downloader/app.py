@@ -29,7 +29,7 @@ HAND_OVER_SECONDS = 45
 """What the end of an invocation may take: no wait for a connection is longer than 20 seconds."""
 
 logger = Logger()
-metrics = Metrics(namespace="JaasArchive")
+metrics = Metrics()
 
 
 @cache
@@ -50,10 +50,11 @@ def claims() -> ClaimBucket:
     return ClaimBucket(boto3.client("s3"), settings().claim_bucket_name)
 
 
-def new_batch() -> Batch:
-    """For the messages of one invocation."""
+def new_batch(source_arn: str) -> Batch:
+    """For the messages of one invocation, which come from one queue."""
+    urgent = Queue(sqs(), settings().urgent_download_queue_url)
     return Batch(
-        queue=Queue(sqs(), settings().download_queue_url),
+        queue=urgent if urgent.is_source_of(source_arn) else Queue(sqs(), settings().download_queue_url),
         dead_letters=Queue(sqs(), settings().download_dead_letter_queue_url),
         first_pause_seconds=settings().first_retry_seconds,
     )
@@ -89,9 +90,10 @@ def downloader() -> Downloader:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle a batch of SQS messages."""
-    batch = new_batch()
+    records = records_of(event)
+    batch = new_batch(records[0].event_source_arn)
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - HAND_OVER_SECONDS
-    for record in records_of(event):
+    for record in records:
         with batch.guard([record]):
             downloader().download(
                 unfold_event(record.body, claims()),

@@ -15,7 +15,7 @@ from jaas_archive.receiving import Receiver, WebhookSecrets, raw_body
 from jaas_archive.settings import ReceiverSettings
 
 logger = Logger()
-metrics = Metrics(namespace="JaasArchive")
+metrics = Metrics()
 
 
 @cache

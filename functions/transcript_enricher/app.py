@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DYNAMODB_CONFIG = Config(max_pool_connections=16, parameter_validation=False)
 
 logger = Logger()
-metrics = Metrics(namespace="JaasArchive")
+metrics = Metrics()
 
 
 @cache

@@ -10,7 +10,7 @@ import urllib.request
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,9 +20,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from functions.auditor import app as auditor_app
 from functions.downloader import app as downloader_app
 from functions.receiver import app as receiver_app
 from functions.transcript_enricher import app as enricher_app
+from jaas_archive.auditing import Audit, Auditor
 from jaas_archive.signature import sign
 from local.jaas.files import FileServer
 
@@ -59,7 +61,9 @@ class World:
     dynamodb: "DynamoDBClient"
     secrets: "SecretsManagerClient"
     secret_arn: str
+    topic_arn: str = ""
     queues: dict[str, str] = field(default_factory=dict)
+    auditor: Auditor | None = None
     failed: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def post(self, body: bytes, *, headers: dict[str, str] | None = None, encoded: bool = False) -> Reply:
@@ -84,7 +88,11 @@ class World:
         """Carry messages to their functions until none is left that can be had now."""
         for _ in range(_MAX_ROUNDS):
             if not any(
-                [self._deliver("download", downloader_app.handler), self._deliver("meeting", enricher_app.handler)]
+                [
+                    self._deliver("urgent-download", downloader_app.handler),
+                    self._deliver("download", downloader_app.handler),
+                    self._deliver("meeting", enricher_app.handler),
+                ]
             ):
                 return
         pytest.fail("the queues never became empty")
@@ -93,7 +101,7 @@ class World:
         messages = self.receive(name)
         if not messages:
             return False
-        event = self.lambda_event(messages)
+        event = self.lambda_event(messages, queue=name)
         records = event["Records"]
         failed = {item["itemIdentifier"] for item in handler(event, context())["batchItemFailures"]}
         for record in records:
@@ -103,8 +111,26 @@ class World:
                 self.sqs.delete_message(QueueUrl=self.queues[name], ReceiptHandle=record["receiptHandle"])
         return True
 
+    def audit(self, *, hours_later: float = 0, minutes_later: float = 0) -> Audit:
+        """Let the auditor make a round, as if so much time had passed."""
+        later_seconds = hours_later * 3600 + minutes_later * 60
+        auditor = replace(self.auditor or auditor_app.auditor(), clock=lambda: time.time() + later_seconds)
+        return auditor.run(has_time=lambda: True)
+
+    def told(self) -> list[dict[str, str]]:
+        """The messages that the admin got since the last look."""
+        told = []
+        for message in self.receive("alarms"):
+            told.append(json.loads(message["Body"]))
+            self.sqs.delete_message(QueueUrl=self.queues["alarms"], ReceiptHandle=message["ReceiptHandle"])
+        return told
+
+    def deliver_to_enricher(self) -> bool:
+        """Carry some messages to the enricher only; whether there were any."""
+        return self._deliver("meeting", enricher_app.handler)
+
     @staticmethod
-    def lambda_event(messages: list[Any]) -> dict[str, Any]:
+    def lambda_event(messages: list[Any], *, queue: str = "download") -> dict[str, Any]:
         """Received messages as Lambda hands them to a function."""
         return {
             "Records": [
@@ -114,6 +140,7 @@ class World:
                     "body": message["Body"],
                     "attributes": message["Attributes"],
                     "eventSource": "aws:sqs",
+                    "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{queue}",
                 }
                 for message in messages
             ]
@@ -245,15 +272,21 @@ def world(monkeypatch: pytest.MonkeyPatch, files: FileServer, aws: str) -> World
         "ALLOWED_LINK_ORIGINS": files.origin,
         "FIRST_RETRY_SECONDS": "30",
         "DOWNLOAD_QUEUE_URL": world.queues["download"],
+        "URGENT_DOWNLOAD_QUEUE_URL": world.queues["urgent-download"],
         "DOWNLOAD_DEAD_LETTER_QUEUE_URL": world.queues["download-dead"],
         "MEETING_QUEUE_URL": world.queues["meeting"],
         "MEETING_DEAD_LETTER_QUEUE_URL": world.queues["meeting-dead"],
+        "ALARM_TOPIC_ARN": world.topic_arn,
+        "STACK": "jaas-archive",
+        "PENDING_HOURS": "2",
+        "SILENCE_HOURS": "72",
         "POWERTOOLS_METRICS_NAMESPACE": "JaasArchive",
         "POWERTOOLS_SERVICE_NAME": "test",
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    for app in (receiver_app, downloader_app, enricher_app):
+    for app in (receiver_app, downloader_app, enricher_app, auditor_app):
+        app.metrics.namespace = "JaasArchive"
         for made in vars(app).values():
             if hasattr(made, "cache_clear"):
                 made.cache_clear()
@@ -287,6 +320,10 @@ def _build() -> World:
     )
     secret = secrets.create_secret(Name="webhook", SecretString=SECRET)
     world = World(s3, sqs, dynamodb, secrets, secret["ARN"])
-    for name in ("download", "download-dead", "meeting", "meeting-dead"):
+    for name in ("download", "urgent-download", "download-dead", "meeting", "meeting-dead"):
         world.queues[name] = sqs.create_queue(QueueName=name)["QueueUrl"]
+    world.queues["alarms"] = sqs.create_queue(QueueName="alarms")["QueueUrl"]
+    sns = boto3.client("sns")
+    world.topic_arn = sns.create_topic(Name="alarms")["TopicArn"]
+    sns.subscribe(TopicArn=world.topic_arn, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:alarms")
     return world

@@ -57,7 +57,8 @@ RECORDING = event(
     },
     key="recording",
 )
-VOLATILE = {"version", "projected_version", "archived_at", "tries", "messages_digest"}
+TIMES = {"archived_at", "announced_at", "tried_at", "heard_at", "gsi2sk"}
+VOLATILE = TIMES | {"version", "projected_version", "tries", "messages_digest"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def tell(world: World, one: Any) -> str:
     assert session
     body = json.dumps(content).encode()
     key = f"{session.folder}/{file.stem}.json"
-    record = enricher.meetings.announce(session_id, file)
+    record = enricher.meetings.announce(session_id, file, now_ms=0)
     metadata = {"file": f"{session_id}/{record.sort_key}"}
     if record.status != "archived":
         stored = StoredObject(key, len(body), "yZRlqg==", "application/json", metadata | {"source-etag": "etag"})
@@ -167,8 +168,8 @@ def test_the_table_can_be_rebuilt_from_the_bucket_alone(world: World) -> None:
     (rebuilt,) = [rebuilder.rebuild(key) for key in rebuilder.journals()]
     assert (rebuilt.session_id, rebuilt.found) == (session_id, 0)
     assert told(world).objects == before.objects
-    # What only lives as long as a download: its link, which no journal may hold.
-    fleeting = {"link", "noted_status"}
+    # What only lives as long as a download (its link, which no journal may hold), and appointments of the auditor.
+    fleeting = {"link", "noted_status", "announced_at", "tried_at", "heard_at", "gsi2sk"}
 
     def lasting(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{name: value for name, value in item.items() if name not in fleeting} for item in items]

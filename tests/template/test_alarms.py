@@ -1,10 +1,16 @@
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.template.translated import as_list, names, properties, resources, statements, the_one
+from jaas_archive.findings import FindingKind
+from tests.template.translated import ROOT, as_list, names, properties, resources, statements, the_one
 
 ALARMS = names("AWS::CloudWatch::Alarm")
+RUNBOOK = (ROOT / "docs/operations.md").read_text()
+OUR_NAMESPACE = {"Fn::Sub": "JaasArchive/${AWS::StackName}"}
 DEAD_LETTER_QUEUES = [queue for queue in names("AWS::SQS::Queue") if queue.endswith("DeadLetterQueue")]
 
 
@@ -22,6 +28,50 @@ def test_an_alarm_says_in_sentences_what_happened_and_what_to_do(alarm: str) -> 
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_says_what_silence_means(alarm: str) -> None:
     assert properties(alarm)["TreatMissingData"] in ("notBreaching", "breaching", "ignore")
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarm_has_a_section_in_the_runbook(alarm: str) -> None:
+    assert re.search(rf"^### {alarm}$", RUNBOOK, re.MULTILINE)
+
+
+def test_the_runbook_has_sections_for_alarms_that_exist() -> None:
+    assert set(re.findall(r"^### (\w+Alarm)$", RUNBOOK, re.MULTILINE)) == set(ALARMS)
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarm_says_what_to_do_without_a_link(alarm: str) -> None:
+    assert "://" not in properties(alarm)["AlarmDescription"]
+
+
+def test_metrics_of_ours_are_documented() -> None:
+    watched = {
+        (properties(alarm)["MetricName"], properties(alarm)["Dimensions"][0]["Value"])
+        for alarm in ALARMS
+        if properties(alarm).get("Namespace") == OUR_NAMESPACE
+    }
+    shown = {
+        (metric[1], metric[3])
+        for metric in _shown()
+        if isinstance(metric[0], str) and metric[0].startswith("JaasArchive/")
+    }
+    assert watched | shown <= _documented()
+
+
+def test_documented_metrics_are_made_by_the_code() -> None:
+    code = "".join(path.read_text() for folder in ("functions", "layers") for path in Path(ROOT, folder).rglob("*.py"))
+    made = set(re.findall(r'"([A-Z][A-Za-z]+)"', code)) | {kind.metric for kind in FindingKind}
+    assert {name for name, _ in _documented()} <= made
+
+
+def _documented() -> set[tuple[str, str]]:
+    """Pairs of metric and service, from the table in the runbook."""
+    return set(re.findall(r"^\| `(\w+)` \| (\w+) \|", RUNBOOK, re.MULTILINE))
+
+
+def _shown() -> list[list[Any]]:
+    body = json.loads(properties("Dashboard")["DashboardBody"]["Fn::Sub"])
+    return [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
 
 
 @pytest.mark.parametrize("queue", DEAD_LETTER_QUEUES)

@@ -107,6 +107,7 @@ def test_the_outputs_are_those_of_the_contract() -> None:
         "ArchiveBucketName",
         "MeetingsTableName",
         "DownloadQueueUrl",
+        "UrgentDownloadQueueUrl",
         "DownloadDeadLetterQueueUrl",
         "MeetingQueueUrl",
         "MeetingDeadLetterQueueUrl",

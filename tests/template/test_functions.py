@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from jaas_archive.settings import DownloaderSettings, EnricherSettings, ReceiverSettings
+from jaas_archive.settings import AuditorSettings, DownloaderSettings, EnricherSettings, ReceiverSettings
 from tests.template.translated import ROOT, folder_of, names, properties, resources, source, the_one
 
 FUNCTIONS = names("AWS::Lambda::Function")
@@ -11,6 +11,7 @@ _SETTINGS = {
     "ReceiverFunction": ReceiverSettings,
     "DownloaderFunction": DownloaderSettings,
     "TranscriptEnricherFunction": EnricherSettings,
+    "AuditorFunction": AuditorSettings,
 }
 _LONGEST_ANSWER_OF_HTTP_API_SECONDS = 30
 
@@ -43,7 +44,7 @@ def test_powertools_is_told_who_speaks(function: str) -> None:
     powertools = {name: value for name, value in variables.items() if name.startswith("POWERTOOLS_")}
     assert powertools == {
         "POWERTOOLS_SERVICE_NAME": folder_of(function).removeprefix("functions/"),
-        "POWERTOOLS_METRICS_NAMESPACE": "JaasArchive",
+        "POWERTOOLS_METRICS_NAMESPACE": {"Fn::Sub": "JaasArchive/${AWS::StackName}"},
         "POWERTOOLS_LOG_LEVEL": "INFO",
     }
 

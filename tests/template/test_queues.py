@@ -4,6 +4,7 @@ import pytest
 
 from tests.template.translated import (
     DAY_SECONDS,
+    as_list,
     names,
     properties,
     resources,
@@ -27,7 +28,7 @@ def _mapping_of(queue: str) -> dict[str, Any]:
 @pytest.mark.parametrize("queue", WORK_QUEUES)
 def test_a_queue_gives_what_it_cannot_get_rid_of_to_its_dead_letter_queue(queue: str) -> None:
     target = properties(queue)["RedrivePolicy"]["deadLetterTargetArn"]
-    assert the_one(target) == f"{queue.removesuffix('Queue')}DeadLetterQueue"
+    assert the_one(target) == f"{queue.removeprefix('Urgent').removesuffix('Queue')}DeadLetterQueue"
 
 
 def test_every_dead_letter_queue_belongs_to_a_queue() -> None:
@@ -58,7 +59,9 @@ def test_a_queue_refuses_whoever_comes_without_tls(queue: str) -> None:
     assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-@pytest.mark.parametrize(("queue", "receives"), [("DownloadQueue", 1000), ("MeetingQueue", 30)])
+@pytest.mark.parametrize(
+    ("queue", "receives"), [("DownloadQueue", 300), ("UrgentDownloadQueue", 300), ("MeetingQueue", 30)]
+)
 def test_the_number_of_tries_is_the_agreed_one(queue: str, receives: int) -> None:
     assert properties(queue)["RedrivePolicy"]["maxReceiveCount"] == receives
 
@@ -97,8 +100,15 @@ def test_a_large_batch_has_a_window_to_gather_in(mapping: str) -> None:
     assert not large or properties(mapping)["MaximumBatchingWindowInSeconds"] >= 1
 
 
-def test_an_invocation_of_the_downloader_has_one_file() -> None:
-    assert _mapping_of("DownloadQueue")["BatchSize"] == 1
+@pytest.mark.parametrize("queue", ["DownloadQueue", "UrgentDownloadQueue"])
+def test_an_invocation_of_the_downloader_has_one_file(queue: str) -> None:
+    assert _mapping_of(queue)["BatchSize"] == 1
+
+
+def test_urgent_files_do_not_wait_behind_others() -> None:
+    """SQS has no priorities: the downloader takes from a queue of their own at the same time."""
+    functions = {the_one(_mapping_of(queue)["FunctionName"]) for queue in ("DownloadQueue", "UrgentDownloadQueue")}
+    assert functions == {"DownloaderFunction"}
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
@@ -107,7 +117,7 @@ def test_lambda_may_poll_the_queue_with_the_role_of_the_function(mapping: str) -
     queue = {"Fn::GetAtt": [the_one(properties(mapping)["EventSourceArn"]), "Arn"]}
     allowed: set[str] = set()
     for statement in statements(properties(role_of(the_one(properties(mapping)["FunctionName"])))):
-        if statement.get("Resource") == queue:
+        if queue in as_list(statement.get("Resource")):
             allowed |= set(statement["Action"])
     assert allowed >= {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 

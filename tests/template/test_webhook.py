@@ -32,7 +32,11 @@ def test_the_receiver_gets_events_in_payload_format_2() -> None:
 
 def test_only_the_api_may_invoke_the_receiver_and_only_by_its_route() -> None:
     """The embedded cloud invokes without asking, so nothing else would show it."""
-    (permission,) = resources("AWS::Lambda::Permission").values()
+    (permission,) = [
+        permission
+        for permission in resources("AWS::Lambda::Permission").values()
+        if the_one(permission["Properties"]["FunctionName"]) == "ReceiverFunction"
+    ]
     arn = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/${__Stage__}/POST/webhook"
     assert permission["Properties"] == {
         "Action": "lambda:InvokeFunction",

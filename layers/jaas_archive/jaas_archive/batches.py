@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jaas_archive.errors import ArchiveError, NeverError, TryLaterError
-from jaas_archive.queues import Queue, pause_seconds
+from jaas_archive.queues import LONGEST_PAUSE_SECONDS, Queue, pause_seconds
 
 logger = Logger(child=True)
 
@@ -65,11 +65,13 @@ class Batch:
     def _postpone(self, record: SQSRecord, error: Exception) -> None:
         self._failed.add(record.message_id)
         wanted = error.pause_seconds if isinstance(error, TryLaterError) else None
+        longest = error.longest_pause_seconds if isinstance(error, TryLaterError) else None
         if wanted is None:
-            count = int(record.attributes.approximate_receive_count)
-            wanted = pause_seconds(count, first_seconds=self.first_pause_seconds)
-        if isinstance(error, TryLaterError):
-            wanted = max(0, int(min(wanted, error.longest_pause_seconds)))
+            wanted = pause_seconds(
+                int(record.attributes.approximate_receive_count),
+                first_seconds=self.first_pause_seconds,
+                longest_seconds=longest or LONGEST_PAUSE_SECONDS,
+            )
         try:
             self.queue.show_again_in(record.receipt_handle, wanted)
         except ArchiveError as trouble:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 
 from jaas_archive.archive import Archive, StoredObject, ascii_metadata
 from jaas_archive.connections import Stop
@@ -38,12 +39,13 @@ LEASE_SECONDS = 60
 BEAT_SECONDS = 15
 GRACE_SECONDS = 24 * 3600
 """How long after its link's deadline a file may still be tried while the link is not known to be dead."""
-SHORTEST_LAST_PAUSE_SECONDS = 30
 _ATTEMPTS = 3
+_SHORTEST_LIMIT_SECONDS = 60
 
 _FIRST_BOXES = frozenset({b"ftyp", b"free", b"skip", b"wide", b"pdin", b"moov", b"mdat"})
 
 logger = Logger(child=True)
+metrics = Metrics()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,11 @@ class Downloader:
             self._end_if_too_late(task, error, reason)
             self._release(task, reason)
             raise
-        self.meetings.finish_copy(task.session.id, task.record.sort_key, stored, now_ms=self._now_ms())
+        now_ms = self._now_ms()
+        self.meetings.finish_copy(task.session.id, task.record.sort_key, stored, now_ms=now_ms)
+        metrics.add_metric("FilesArchived", MetricUnit.Count, 1)
+        metrics.add_metric("BytesArchived", MetricUnit.Bytes, stored.size)
+        metrics.add_metric("SecondsToArchive", MetricUnit.Seconds, max(0, now_ms - task.event.timestamp_ms) / 1000)
         logger.info("file archived", session_id=task.session.id, file=task.record.sort_key, size=stored.size)
 
     def _fetch(self, task: "_Task", stop: Stop, *, aside: bool = False) -> StoredObject:
@@ -147,7 +153,7 @@ class Downloader:
         grace_seconds = 0 if isinstance(error, LinkDeadError) else GRACE_SECONDS
         if left_seconds + grace_seconds >= 0 or isinstance(error, HandOverError):
             if isinstance(error, TryLaterError) and left_seconds > 0:
-                error.longest_pause_seconds = max(SHORTEST_LAST_PAUSE_SECONDS, left_seconds / 2)
+                error.longest_pause_seconds = _longest_pause_seconds(int(left_seconds * 1000))
             return
         if task.superseded:
             # A later event brought a link that lives longer; its message decides.
@@ -212,6 +218,7 @@ class Downloader:
         if kept is None and current and current.checkpoint:
             self.archive.abort(current.checkpoint.key, current.checkpoint.upload_id)
         self.meetings.give_up(task.session.id, task.record.sort_key, status, reason=reason, kept=kept)
+        metrics.add_metric("FilesExpired" if status is FileStatus.EXPIRED else "FilesRefused", MetricUnit.Count, 1)
         self._tell(task.session, task.record)
 
     def _release(self, task: "_Task", reason: str, *, mismatched: bool = False) -> None:
@@ -279,3 +286,8 @@ class _Task:
         if self.file.kind.extension != ".mp4":
             return None
         return inspect_mp4(file, length, announced_seconds=self.file.duration_seconds)
+
+
+def _longest_pause_seconds(left_ms: int) -> int | None:
+    """A file gets at least six more tries in whatever time its link has left, though not more than one a minute."""
+    return max(_SHORTEST_LIMIT_SECONDS, left_ms // 6_000) if left_ms > 0 else None

@@ -75,7 +75,8 @@ class Enricher:
     def _make_until_current(self, session: Session) -> MeetingRecord:
         for _ in range(_MAX_ROUNDS):
             record = self._make(session)
-            if self.meetings.finish_projection(session, record.summary | {"messages_digest": record.messages_digest}):
+            summary = record.summary | {"messages_digest": record.messages_digest}
+            if self.meetings.finish_projection(session, summary, now_ms=self._now_ms()):
                 logger.info("record written", session_id=session.id, version=session.version, **record.summary)
                 return record
             session = self.meetings.session(session.id) or session
@@ -110,7 +111,7 @@ class Enricher:
         event = read_event(message.document, received_at_ms=message.received_at_ms)
         session = self.meetings.ensure_session(event)
         if file := announced_file(event):
-            self.meetings.announce(session.id, file)
+            self.meetings.announce(session.id, file, now_ms=self._now_ms())
         content = json.dumps(without_links(event.document), ensure_ascii=False, separators=(",", ":"))
         object_key = ""
         if len(content.encode()) > MAX_JOURNALED_BYTES:

@@ -31,42 +31,48 @@ class RequestError(ArchiveError):
     """A webhook request that is answered with something else than success; its text is the answer."""
 
     status: ClassVar[HTTPStatus]
+    metric: ClassVar[str]
+    """What counts these requests."""
 
 
 class NotAnEventError(RequestError):
     """The body can never be an event."""
 
     status = HTTPStatus.BAD_REQUEST
+    metric = "EventMalformed"
 
 
 class SignatureError(RequestError):
     """Nothing in the request proves that JaaS sent it."""
 
     status = HTTPStatus.UNAUTHORIZED
+    metric = "SignatureRejected"
 
 
 class AppNotAllowedError(RequestError):
     """The event belongs to an app that this archive does not serve."""
 
     status = HTTPStatus.FORBIDDEN
+    metric = "AppRefused"
 
 
 class NotReadyError(RequestError):
     """The archive cannot take the event now; JaaS keeps it and tries again."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    metric = "ReceiverNotReady"
 
 
 class TryLaterError(ArchiveError):
     """Passing trouble; `pause_seconds` says when to look again, None leaves it to the growing pause.
 
-    No pause is longer than `longest_pause_seconds`: a link has only so much time left.
+    `longest_pause_seconds` limits that pause: whoever works against a deadline sets it.
     """
 
     def __init__(self, reason: str, *, pause_seconds: int | None = None) -> None:
         super().__init__(reason)
         self.pause_seconds = pause_seconds
-        self.longest_pause_seconds = float("inf")
+        self.longest_pause_seconds: int | None = None
 
 
 class AwsUnavailableError(TryLaterError):

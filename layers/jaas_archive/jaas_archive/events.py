@@ -15,7 +15,8 @@ type Json = Any
 
 _LINK = re.compile(r"https?:\\?/\\?/[^\s\"'<>]+", re.IGNORECASE)
 """A link anywhere in a text, also in JSON inside a string."""
-
+LINK_REMOVED = "[link removed]"
+"""Stands in the journal where an event held a link."""
 SETTINGS_PROVISIONING = "SETTINGS_PROVISIONING"
 _EARLIEST_MS = 100_000_000_000
 """A number below counts seconds: as milliseconds it would lie before 1973."""
@@ -114,7 +115,7 @@ def without_links(value: Json) -> Json:
         case list():
             return [without_links(element) for element in value]
         case str():
-            return _LINK.sub("[link removed]", value)
+            return _LINK.sub(LINK_REMOVED, value)
     return value
 
 

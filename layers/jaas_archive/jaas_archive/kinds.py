@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from jaas_archive.events import Event, milliseconds
+from jaas_archive.events import LINK_REMOVED, Event, Json, milliseconds
 from jaas_archive.names import compact_time, safe_name
 
 _HOUR_MS = 3_600_000
@@ -88,11 +88,16 @@ def kind_named(name: str) -> FileKind:
     return _BY_NAME[name]
 
 
+def with_link(event_type: str, data: Json, link: str) -> Json:
+    """The data of a journaled event with its link put back in place."""
+    return data | {_BY_EVENT_TYPE[event_type].link_field: link}
+
+
 def announced_file(event: Event) -> AnnouncedFile | None:
     """The file that the event carries; None if it carries none."""
     kind = _BY_EVENT_TYPE.get(event.type)
     link = event.fields.get(kind.link_field) if kind else None
-    if kind is None or not isinstance(link, str) or not link.strip():
+    if kind is None or not isinstance(link, str) or not link.strip() or link == LINK_REMOVED:
         return None
     fields = event.fields
     identity = [str(fields[name]) for name in kind.identity if fields.get(name)]

@@ -26,14 +26,14 @@ from enum import StrEnum
 from itertools import batched, chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from jaas_archive.archive import StoredObject
 from jaas_archive.aws import error_code, translated
 from jaas_archive.errors import AwsUnavailableError, InProgressError
 from jaas_archive.events import Event, Json, milliseconds
-from jaas_archive.kinds import AnnouncedFile
+from jaas_archive.items import Item, item_key, new_item, plain_values, session_pk, typed, whole_number
+from jaas_archive.kinds import AnnouncedFile, announced_file
 from jaas_archive.names import iso_time, safe_name, session_folder
 from jaas_archive.uploads import Checkpoint
 
@@ -41,11 +41,9 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-type Item = dict[str, Any]
-"""An item as DynamoDB sends it: each value under its type."""
-
 OPEN_FILE_SHARDS = 8
 """Partitions of the index of open files: one alone would cap all writes at 1,000 a second."""
+AUDIT_AFTER_MS = 3_600_000
 _TRANSACTION_ITEMS = 90
 _TRANSACTION_ATTEMPTS = 8
 _BATCH_ITEMS = 25
@@ -115,13 +113,17 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as the journal holds it: JSON text, or the key of the object that holds that."""
+    """An event as the journal holds it: JSON text, or the key of the object that holds that.
+
+    `file` is the sort key of the file it names.
+    """
 
     sort_key: str
     type: str
     received_at_ms: int
     content: str = ""
     object_key: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +158,10 @@ class Meetings:
         with translated("write a session"):
             answer = self.client.update_item(
                 TableName=self.table,
-                Key=_key(event.session_id, "SESSION"),
+                Key=item_key(event.session_id, "SESSION"),
                 UpdateExpression="SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in first),
                 ExpressionAttributeNames={f"#{name}": name for name in first},
-                ExpressionAttributeValues={f":{name}": _typed(value) for name, value in first.items()},
+                ExpressionAttributeValues={f":{name}": typed(value) for name, value in first.items()},
                 ReturnValues="ALL_NEW",
             )
         return _session(answer["Attributes"])
@@ -174,10 +176,10 @@ class Meetings:
         item = self._get(session_id, sort_key)
         return _file(item) if item else None
 
-    def announce(self, session_id: str, file: AnnouncedFile) -> FileRecord:
+    def announce(self, session_id: str, file: AnnouncedFile, *, now_ms: int) -> FileRecord:
         """The file's record; made now if this is the first that is heard of it."""
         sort_key = file_sort_key(file)
-        item = _item(
+        item = new_item(
             session_id,
             sort_key,
             {
@@ -190,6 +192,7 @@ class Meetings:
                 "starts_at": file.starts_at_ms,
                 "duration_seconds": None if file.duration_seconds is None else str(file.duration_seconds),
                 "tries": 0,
+                "announced_at": now_ms,
             },
         )
         try:
@@ -210,7 +213,7 @@ class Meetings:
         Raises:
             InProgressError: another holds the lease.
         """
-        known = self.announce(session_id, file)
+        known = self.announce(session_id, file, now_ms=now_ms)
         told: dict[str, Json] = {"link": file.link, "deadline": file.deadline_ms}
         told |= _open_index(session_id, file_sort_key(file), file)
         # A link that lives longer is not overwritten by an older one that comes late.
@@ -223,6 +226,7 @@ class Meetings:
                     **({} if is_older else told),
                     "status": FileStatus.COPYING,
                     "lease_until": now_ms + lease_ms,
+                    "tried_at": now_ms,
                 },
                 add={"tries": 1},
                 condition="#status <> :archived AND (attribute_not_exists(lease_until) OR lease_until < :now)",
@@ -284,7 +288,7 @@ class Meetings:
             {
                 "status": status,
                 "reason": reason,
-                "gsi2pk": f"FAILED#{_shard(session_id)}",
+                "gsi2pk": f"FAILED#{shard_of(session_id)}",
                 **(_stored(kept) if kept else {}),
             },
             remove=("link", "lease_until", *_UPLOAD),
@@ -301,6 +305,14 @@ class Meetings:
         } | {file.sort_key: self._noted(session_id, file) for file in changed_files}
         for chunk in batched(news.values(), _TRANSACTION_ITEMS, strict=False):
             self._grow(session_id, list(cast("tuple[TransactWriteItemTypeDef, ...]", chunk)))
+
+    def ask_for_projection(self, session_id: str) -> None:
+        """Let the next message of the session make its record anew, though nothing is news.
+
+        Raises:
+            ConditionError: there is no such session.
+        """
+        self._update(session_id, "SESSION", {}, add={"version": 1})
 
     def records(self, session_id: str) -> StoredRecords:
         """Everything that the session's record is made from."""
@@ -335,7 +347,7 @@ class Meetings:
                 )
             )
         except ConditionError as error:
-            values = _values(error.item)
+            values = plain_values(error.item)
             if values.get("projected_version", -1) >= values.get("version", 0):
                 return None
             # He will see our news as well, but he may die before he does.
@@ -343,13 +355,22 @@ class Meetings:
             pause_seconds = min(max(1, left_ms // 1000 + 1), _LONGEST_WAIT_SECONDS)
             raise InProgressError("another makes the record", pause_seconds=pause_seconds) from None
 
-    def finish_projection(self, session: Session, summary: Mapping[str, str | int]) -> bool:
-        """Release the lease and store the summary; False, with the lease kept, if there is news meanwhile."""
+    def finish_projection(self, session: Session, summary: Mapping[str, str | int], *, now_ms: int) -> bool:
+        """Release the lease and store the summary; False, with the lease kept, if there is news meanwhile.
+
+        The auditor looks at the session when nothing more was heard of it for an hour.
+        """
         try:
             self._update(
                 session.id,
                 "SESSION",
-                {"projected_version": session.version, **summary},
+                {
+                    "projected_version": session.version,
+                    **summary,
+                    "heard_at": now_ms,
+                    "gsi2pk": f"AUDIT#{shard_of(session.id)}",
+                    "gsi2sk": iso_time(now_ms + AUDIT_AFTER_MS),
+                },
                 remove=("projection_lease_until",),
                 condition="version = :version",
                 values={":version": session.version},
@@ -380,7 +401,7 @@ class Meetings:
         """List the session under each of these days."""
         self._write(
             [
-                _item(
+                new_item(
                     session.id,
                     f"DAY#{day}",
                     {
@@ -398,7 +419,7 @@ class Meetings:
     def restore(self, session: Session, files: Iterable[FileRecord], events: Iterable[StoredEvent]) -> None:
         """Put back what is missing of a session, so that its record is made anew; what is there is newer and stays."""
         told = [
-            _item(
+            new_item(
                 session.id,
                 event.sort_key,
                 {
@@ -407,6 +428,7 @@ class Meetings:
                     "received_at": event.received_at_ms,
                     "event": event.content,
                     "event_key": event.object_key,
+                    "file": event.file,
                 },
             )
             for event in events
@@ -429,7 +451,7 @@ class Meetings:
         return {
             "Update": {
                 "TableName": self.table,
-                "Key": _key(session_id, file.sort_key),
+                "Key": item_key(session_id, file.sort_key),
                 "UpdateExpression": "SET noted_status = :status",
                 "ConditionExpression": "attribute_not_exists(noted_status) OR noted_status <> :status",
                 "ExpressionAttributeValues": {":status": {"S": file.status}},
@@ -444,7 +466,7 @@ class Meetings:
             version: TransactWriteItemTypeDef = {
                 "Update": {
                     "TableName": self.table,
-                    "Key": _key(session_id, "SESSION"),
+                    "Key": item_key(session_id, "SESSION"),
                     "UpdateExpression": "ADD version :one",
                     "ExpressionAttributeValues": {":one": {"N": "1"}},
                 }
@@ -470,7 +492,7 @@ class Meetings:
             nonlocal written
             stored = self._query(session_id, "begins_with(sk, :prefix)", {":prefix": prefix})
             for wanted_item, stored_item in _side_by_side(
-                (_item(session_id, prefix + name, wanted[name]) for name in sorted(wanted)), stored
+                (new_item(session_id, prefix + name, wanted[name]) for name in sorted(wanted)), stored
             ):
                 item = wanted_item or _superseded(stored_item or {})
                 if item != stored_item:
@@ -511,7 +533,7 @@ class Meetings:
         pages = self.client.get_paginator("query").paginate(
             TableName=self.table,
             KeyConditionExpression=f"pk = :pk AND {condition}",
-            ExpressionAttributeValues={":pk": {"S": _pk(session_id)}}
+            ExpressionAttributeValues={":pk": {"S": session_pk(session_id)}}
             | {name: {"S": value} for name, value in values.items()},
             ConsistentRead=True,
         )
@@ -521,7 +543,7 @@ class Meetings:
 
     def _get(self, session_id: str, sort_key: str) -> Item | None:
         with translated("read an item"):
-            answer = self.client.get_item(TableName=self.table, Key=_key(session_id, sort_key), ConsistentRead=True)
+            answer = self.client.get_item(TableName=self.table, Key=item_key(session_id, sort_key), ConsistentRead=True)
         return answer.get("Item")
 
     def _update(
@@ -548,13 +570,13 @@ class Meetings:
             ("REMOVE", [f"#{name}" for name in remove]),
         ]
         names = {*attributes, *add, *remove} | ({"status"} if "#status" in condition else set())
-        typed = {f":{name}": _typed(value) for name, value in {**attributes, **add}.items()}
-        typed |= {name: _typed(value) for name, value in (values or {}).items()}
-        some_values: Any = {"ExpressionAttributeValues": typed} if typed else {}
+        named = {f":{name}": typed(value) for name, value in {**attributes, **add}.items()}
+        named |= {name: typed(value) for name, value in (values or {}).items()}
+        some_values: Any = {"ExpressionAttributeValues": named} if named else {}
         with translated("update an item"), _refused():
             answer = self.client.update_item(
                 TableName=self.table,
-                Key=_key(session_id, sort_key),
+                Key=item_key(session_id, sort_key),
                 UpdateExpression=" ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts),
                 ConditionExpression=" AND ".join(
                     f"({part})" for part in ("attribute_exists(pk)", condition, also) if part
@@ -666,7 +688,8 @@ def _stored(stored: StoredObject) -> dict[str, Json]:
 def _journal_item(session_id: str, entry: JournalEntry) -> Item:
     event = entry.event
     key = safe_name(event.idempotency_key)
-    return _item(
+    file = announced_file(event)
+    return new_item(
         session_id,
         f"EVENT#{event.timestamp_ms:013d}#{key}",
         {
@@ -675,18 +698,21 @@ def _journal_item(session_id: str, entry: JournalEntry) -> Item:
             "received_at": entry.received_at_ms,
             "event": None if entry.object_key else entry.content,
             "event_key": entry.object_key,
+            # The links in the stored text are removed, and some files are known only by them.
+            "file": file_sort_key(file) if file else None,
         },
     )
 
 
 def _entry(item: Item) -> StoredEvent:
-    values = _values(item)
+    values = plain_values(item)
     return StoredEvent(
         sort_key=values["sk"],
         type=values["type"],
         received_at_ms=int(values["received_at"]),
         content=values.get("event", ""),
         object_key=values.get("event_key", ""),
+        file=values.get("file", ""),
     )
 
 
@@ -698,49 +724,16 @@ def _start_of(event: Event) -> int:
 
 
 def _open_index(session_id: str, sort_key: str, file: AnnouncedFile) -> dict[str, str]:
-    return {"gsi2pk": f"OPEN#{_shard(session_id)}", "gsi2sk": f"{iso_time(file.deadline_ms)}#{sort_key}"}
+    return {"gsi2pk": f"OPEN#{shard_of(session_id)}", "gsi2sk": f"{iso_time(file.deadline_ms)}#{sort_key}"}
 
 
-def _shard(session_id: str) -> int:
+def shard_of(session_id: str) -> int:
+    """Where in OpenFilesIndex a session's entries are."""
     return hashlib.sha256(session_id.encode()).digest()[0] % OPEN_FILE_SHARDS
 
 
-def _pk(session_id: str) -> str:
-    return f"SESSION#{session_id}"
-
-
-def _key(session_id: str, sort_key: str) -> Item:
-    return {"pk": {"S": _pk(session_id)}, "sk": {"S": sort_key}}
-
-
-def _item(session_id: str, sort_key: str, values: Mapping[str, Json]) -> Item:
-    return _key(session_id, sort_key) | {
-        name: _typed(value) for name, value in values.items() if value is not None and value != ""
-    }
-
-
-def _typed(value: Json) -> Any:
-    match value:
-        case bool():
-            return {"BOOL": value}
-        case str():
-            return {"S": value}
-        case int():
-            return {"N": str(value)}
-        case list() | tuple():
-            return {"L": [_typed(element) for element in value]}
-    raise TypeError(f"the table holds no {type(value).__name__}")
-
-
-_plain = TypeDeserializer().deserialize
-
-
-def _values(item: Item) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in item.items()}
-
-
 def _session(item: Item) -> Session:
-    values = _values(item)
+    values = plain_values(item)
     return Session(
         id=values["session_id"],
         room=values["room"],
@@ -754,7 +747,7 @@ def _session(item: Item) -> Session:
 
 
 def _session_item(session: Session) -> Item:
-    return _item(
+    return new_item(
         session.id,
         "SESSION",
         {
@@ -774,10 +767,10 @@ def _session_item(session: Session) -> Item:
 def _file_item(session_id: str, file: FileRecord) -> Item:
     """The item of a file without its link, which only the event's own message in its queue still knows."""
     status = FileStatus.PENDING if file.status is FileStatus.COPYING else file.status
-    shard = _shard(session_id)
+    shard = shard_of(session_id)
     lists = {FileStatus.PENDING: f"OPEN#{shard}", FileStatus.EXPIRED: f"FAILED#{shard}"}
     lists[FileStatus.REFUSED] = lists[FileStatus.EXPIRED]
-    return _item(
+    return new_item(
         session_id,
         file.sort_key,
         {
@@ -805,7 +798,7 @@ def _file_item(session_id: str, file: FileRecord) -> Item:
 
 
 def _file(item: Item) -> FileRecord:
-    values = _values(item)
+    values = plain_values(item)
     return FileRecord(
         sort_key=values["sk"],
         kind=values["kind"],
@@ -814,15 +807,15 @@ def _file(item: Item) -> FileRecord:
         deadline_ms=int(values["deadline"]),
         tries=int(values["tries"]),
         key=values.get("key", ""),
-        size=_whole(values.get("size")),
+        size=whole_number(values.get("size")),
         checksum=values.get("checksum", ""),
         content_type=values.get("content_type", ""),
         source_etag=values.get("source_etag", ""),
         reason=values.get("reason", ""),
-        starts_at_ms=_whole(values.get("starts_at")),
+        starts_at_ms=whole_number(values.get("starts_at")),
         duration_seconds=float(values["duration_seconds"]) if "duration_seconds" in values else None,
         plays_seconds=float(values["plays_seconds"]) if "plays_seconds" in values else None,
-        archived_at_ms=_whole(values.get("archived_at")),
+        archived_at_ms=whole_number(values.get("archived_at")),
         mismatched=values.get("mismatched", False),
         checkpoint=_checkpoint(values),
     )
@@ -838,7 +831,3 @@ def _checkpoint(values: Mapping[str, Any]) -> Checkpoint | None:
         length=int(values["upload_length"]),
         etag=values["upload_etag"],
     )
-
-
-def _whole(value: Any) -> int | None:
-    return None if value is None else int(value)

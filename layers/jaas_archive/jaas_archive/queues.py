@@ -62,6 +62,16 @@ class Queue:
                 },
             )
 
+    def is_source_of(self, arn: str) -> bool:
+        """Whether a message came from this queue, by the ARN that Lambda gives for its source."""
+        return arn.rpartition(":")[2] == self.url.rpartition("/")[2]
+
+    def waiting(self) -> int:
+        """About how many messages could be received now."""
+        with translated("look at a queue"):
+            answer = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
     def show_again_in(self, receipt_handle: str, seconds: int) -> None:
         """Let a received message be delivered again after so many seconds."""
         with translated("postpone an SQS message"):
@@ -104,11 +114,18 @@ def unfold_event(body: str, claims: ClaimBucket) -> EventMessage:
     return message
 
 
-def pause_seconds(receive_count: int, *, first_seconds: int, jitter: float | None = None) -> int:
-    """How long to wait after the n-th failed delivery: doubled each time up to an hour, then spread over ±25 %.
+def pause_seconds(
+    receive_count: int,
+    *,
+    first_seconds: int,
+    longest_seconds: int = LONGEST_PAUSE_SECONDS,
+    jitter: float | None = None,
+) -> int:
+    """How long to wait after the n-th failed delivery: doubled each time up to the longest, then spread over ±25 %.
 
-    `jitter` between 0 and 1 replaces chance.
+    No pause is longer than an hour. `jitter` between 0 and 1 replaces chance.
     """
-    longest = min(first_seconds * (1 << min(receive_count - 1, 20)), LONGEST_PAUSE_SECONDS)
+    limit_seconds = min(longest_seconds, LONGEST_PAUSE_SECONDS)
+    longest = min(first_seconds * (1 << min(receive_count - 1, 20)), limit_seconds)
     spread = random.random() if jitter is None else jitter  # noqa: S311 - no secret depends on it
-    return max(1, min(round(longest * (0.75 + spread / 2)), LONGEST_PAUSE_SECONDS))
+    return max(1, min(round(longest * (0.75 + spread / 2)), limit_seconds))

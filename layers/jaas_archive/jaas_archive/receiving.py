@@ -100,12 +100,10 @@ class Receiver:
         try:
             return self._take(headers, body)
         except RequestError as error:
-            return Answer(error.status, {"error": str(error)}, outcome=type(error).__name__.removesuffix("Error"))
-        except ArchiveError as error:
+            return Answer(error.status, {"error": str(error)}, outcome=error.metric)
+        except ArchiveError:
             # The queues' and buckets' own words stay inside.
-            return Answer(
-                NotReadyError.status, {"error": "try again later"}, outcome=type(error).__name__.removesuffix("Error")
-            )
+            return Answer(NotReadyError.status, {"error": "try again later"}, outcome="ReceiverFailed")
 
     def _take(self, headers: Mapping[str, str], body: bytes) -> Answer:
         document = parse_body(body)

@@ -59,6 +59,7 @@ class DownloaderSettings(_Settings):
     archive_bucket_name: str
     meetings_table_name: str
     download_queue_url: str
+    urgent_download_queue_url: str
     download_dead_letter_queue_url: str
     meeting_queue_url: str
     allowed_link_origins: frozenset[str]
@@ -76,3 +77,18 @@ class EnricherSettings(_Settings):
     meeting_dead_letter_queue_url: str
     claim_bucket_name: str
     first_retry_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditorSettings(_Settings):
+    """What the auditor needs; it says nothing about silence if `silence_hours` is 0."""
+
+    archive_bucket_name: str
+    meetings_table_name: str
+    download_queue_url: str
+    urgent_download_queue_url: str
+    claim_bucket_name: str
+    alarm_topic_arn: str
+    stack: str
+    pending_hours: int
+    silence_hours: int

@@ -1,0 +1,5 @@
+"""`python -m jaas_archive_cli`."""
+
+from jaas_archive_cli.main import app
+
+app()

@@ -1,0 +1,140 @@
+"""`ls` and `show`: what the archive has of a room, a day or a session."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from jaas_archive.items import plain_values, session_pk
+from jaas_archive.meetings import FileStatus
+from jaas_archive.names import iso_time
+from jaas_archive_cli.stack import Stack
+
+_NEXT_STEPS = {
+    FileStatus.PENDING: "wait: it is tried again until its link dies",
+    FileStatus.COPYING: "wait: it is being copied",
+    FileStatus.EXPIRED: "ask 8x8 support at once: the link is dead",
+    FileStatus.REFUSED: "mend the reason (AllowedLinkOrigins?), then: jaas-archive redrive --yes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A session in a list."""
+
+    session_id: str
+    started_at: str
+    room: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFile:
+    """A file of a session and what the bucket says of it."""
+
+    file: str
+    status: str
+    verdict: str
+    key: str
+    size: int | None
+    link_dies_at: str
+    tries: int
+    reason: str
+    next_step: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A session."""
+
+    session_id: str
+    room: str
+    folder: str
+    started_at: str
+    counts: dict[str, int]
+    events: dict[str, int]
+    files: list[ShownFile]
+    findings: list[str]
+
+
+def list_sessions(stack: Stack, partition: str) -> Iterator[Row]:
+    """The sessions of a room (`ROOM#…`) or of a day (`DAY#…`) by time."""
+    pages = (
+        stack.client("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=stack.outputs["MeetingsTableName"],
+            IndexName="SessionsIndex",
+            KeyConditionExpression="gsi1pk = :partition",
+            ExpressionAttributeValues={":partition": {"S": partition}},
+        )
+    )
+    for page in pages:
+        for item in page["Items"]:
+            values = plain_values(item)
+            yield Row(values["session_id"], values["gsi1sk"], values["room"], values["folder"])
+
+
+def show_session(stack: Stack, session_id: str, *, with_links: bool) -> Shown | None:
+    """All that is known of a session; archived files are looked up in the bucket."""
+    items = [plain_values(item) for item in _items(stack, session_id)]
+    session = next((item for item in items if item["sk"] == "SESSION"), None)
+    if session is None:
+        return None
+    events: dict[str, int] = {}
+    for item in items:
+        if item["sk"].startswith("EVENT#"):
+            events[item["type"]] = events.get(item["type"], 0) + 1
+    return Shown(
+        session_id=session_id,
+        room=session["room"],
+        folder=session["folder"],
+        started_at=iso_time(int(session["started_at"])),
+        counts={
+            name: int(session[name]) for name in ("participants", "messages", "messages_attributed") if name in session
+        },
+        events=events,
+        files=[_file(stack, item, with_links=with_links) for item in items if item["sk"].startswith("FILE#")],
+        findings=[f"{item['kind']}: {item['subject']}" for item in items if item["sk"].startswith("FINDING#")],
+    )
+
+
+def _items(stack: Stack, session_id: str) -> Iterator[dict[str, Any]]:
+    """The session's items, without its messages and participants."""
+    client = stack.client("dynamodb")
+    table = stack.outputs["MeetingsTableName"]
+    pages = client.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="pk = :pk AND sk < :messages",
+        ExpressionAttributeValues={":pk": {"S": session_pk(session_id)}, ":messages": {"S": "MESSAGE#"}},
+    )
+    for page in pages:
+        yield from page["Items"]
+    key = {"pk": {"S": session_pk(session_id)}, "sk": {"S": "SESSION"}}
+    if session := client.get_item(TableName=table, Key=key).get("Item"):
+        yield session
+
+
+def _file(stack: Stack, item: dict[str, Any], *, with_links: bool) -> ShownFile:
+    status = FileStatus(item["status"])
+    verdict, next_step = "", _NEXT_STEPS.get(status, "")
+    if status is FileStatus.ARCHIVED:
+        stored = stack.archive.find(item["key"])
+        if stored is None:
+            verdict, next_step = "missing", "show versions in the S3 console and remove the delete marker"
+        elif stored.size != int(item["size"]):
+            verdict, next_step = "changed", "show versions in the S3 console and restore the first one"
+        else:
+            verdict = "ok"
+    return ShownFile(
+        file=item["sk"].removeprefix("FILE#"),
+        status=status.value,
+        verdict=verdict,
+        key=item.get("key", ""),
+        size=int(item["size"]) if "size" in item else None,
+        link_dies_at="" if status is FileStatus.ARCHIVED else iso_time(int(item["deadline"])),
+        tries=int(item["tries"]),
+        reason=item.get("reason", ""),
+        next_step=next_step,
+        link=item.get("link", "") if with_links else "",
+    )

@@ -1,0 +1,320 @@
+"""The command `jaas-archive`: what the admin of an archive asks and does."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jaas_archive.errors import ArchiveError
+from jaas_archive_cli import browse
+from jaas_archive_cli import replay as replaying
+from jaas_archive_cli.doctor import Doctor
+from jaas_archive_cli.output import print_json, print_table, say, time_left
+from jaas_archive_cli.redrive import DeadLetters, Redrive
+from jaas_archive_cli.stack import Stack, StackError
+from jaas_archive_cli.status import read_status
+
+NEEDS_ATTENTION = 1
+UNREACHABLE = 3
+_DAY_CHARACTERS = len("2026-07-01")
+
+app = typer.Typer(
+    name="jaas-archive",
+    help="Look after a JaaS Archive: what is pending, lost or stuck, and how to set it in motion again.\n\n"
+    "Exit codes: 0 all is well, 1 something needs attention, 2 wrong usage, 3 AWS or the stack cannot be reached.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StackName = Annotated[
+    str, typer.Option("--stack-name", envvar="JAAS_ARCHIVE_STACK", help="Name of the CloudFormation stack.")
+]
+Profile = Annotated[str | None, typer.Option(help="AWS profile, as with `aws`.")]
+Region = Annotated[str | None, typer.Option(help="AWS region, as with `aws`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it; without, only show what would be done.")]
+_STACK = "jaas-archive"
+
+
+@app.command()
+def status(
+    *,
+    at_risk: Annotated[bool, typer.Option("--at-risk", help="Only files with less than 6 hours left.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only files that were given up.")] = False,
+    days: Annotated[int, typer.Option(help="Show failed files until so many days after their deadline.")] = 3,
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is pending, at risk and failed, why, and how much time is left.
+
+    Exit code 1 if anything is at risk, failed or a dead letter.
+
+    For example:
+
+    - `jaas-archive status`
+    - `jaas-archive status --at-risk --json | jq '.files[].session_id'`
+    """
+    with _stack(stack_name, profile, region) as stack:
+        found = read_status(stack, now_ms=_now_ms(), failed_days=days)
+    wanted = {state for state, chosen in (("at risk", at_risk), ("failed", failed)) if chosen}
+    files = [file for file in found.files if not wanted or file.state in wanted]
+    if as_json:
+        print_json(replace(found, files=files))
+    else:
+        say(f"{found.pending} pending, {found.at_risk} at risk, {found.failed} failed")
+        say("in the queues: " + ", ".join(f"{count} {name}" for name, count in found.queues.items()))
+        if files:
+            print_table(
+                ("STATE", "TIME LEFT", "SESSION", "FILE", "TRIES", "REASON"),
+                (
+                    (file.state, time_left(file.seconds_left), file.session_id, file.file, file.tries, file.reason)
+                    for file in files
+                ),
+            )
+    _exit_if(found.needs_attention)
+
+
+@app.command()
+def redrive(
+    *,
+    queue: Annotated[DeadLetters, typer.Option(help="Which dead letters.")] = DeadLetters.ALL,
+    session: Annotated[str | None, typer.Option(help="Only those of this session.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also files whose link is dead.")] = False,
+    yes: Yes = False,
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """Send dead letters back to their queues, those with time left; without --yes only show them.
+
+    Files whose link dies in less than 6 hours go to the urgent queue. Exit code 1 if any letter stays.
+
+    For example:
+
+    - `jaas-archive redrive`
+    - `jaas-archive redrive --queue download --yes`
+    """
+    with _stack(stack_name, profile, region) as stack:
+        letters = list(Redrive(stack, now_ms=_now_ms(), move=yes, force=force, session_id=session).run(queue))
+    staying = [letter for letter in letters if not letter.to]
+    if as_json:
+        print_json(letters)
+    else:
+        verb = "moved" if yes else "would be moved"
+        say(f"{len(letters) - len(staying)} {verb}, {len(staying)} stay")
+        if letters:
+            print_table(
+                ("TO", "TIME LEFT", "SESSION", "WHAT", "REASON"),
+                (
+                    (
+                        letter.to.removesuffix("Url") or "stays",
+                        time_left(letter.seconds_left),
+                        letter.session_id,
+                        letter.what,
+                        letter.reason,
+                    )
+                    for letter in letters
+                ),
+            )
+        if letters and not yes:
+            say("Nothing was moved. Add --yes to do it.")
+    _exit_if(bool(staying))
+
+
+@app.command()
+def replay(
+    *,
+    session: Annotated[str | None, typer.Option(help="The events of this session.")] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Events from this day or time (UTC) on.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Events up to this day, included, or time (UTC).")] = None,
+    yes: Yes = False,
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """Send journaled events through the pipeline again; without --yes only count them.
+
+    Records and pages are made anew; files that are not archived are fetched again while their link lives.
+
+    For example:
+
+    - `jaas-archive replay --session 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b --yes`
+    - `jaas-archive replay --from 2026-07-01 --to 2026-07-02T12:00 --yes`
+    """
+    start, end = _time(since, "--from"), _time(until, "--to", end=True)
+    if not session and not (start and end):
+        raise typer.BadParameter("say which events: --session, or --from and --to")
+    with _stack(stack_name, profile, region) as stack:
+        sessions = [session] if session else replaying.sessions_between(stack, start, end) if start and end else []
+        replayed = list(replaying.replay(stack, sessions, since=start, until=end, send=yes))
+    if as_json:
+        print_json(replayed)
+        return
+    verb = "sent" if yes else "would be sent"
+    say(f"{sum(each.events for each in replayed)} events and {sum(each.files for each in replayed)} files {verb}")
+    if replayed:
+        print_table(
+            ("SESSION", "EVENTS", "OPEN FILES"), ((each.session_id, each.events, each.files) for each in replayed)
+        )
+    if replayed and not yes:
+        say("Nothing was sent. Add --yes to do it.")
+
+
+@app.command()
+def doctor(
+    *,
+    days: Annotated[int, typer.Option(help="Look so many days back for events.")] = 7,
+    test_event: Annotated[
+        bool, typer.Option("--test-event/--no-test-event", help="Send a signed event through the webhook.")
+    ] = True,
+    wait: Annotated[int, typer.Option(help="Seconds to wait for it in the archive.")] = 60,
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """Examine the stack: secret, clock, events, alarms, notifications, and a test event from the webhook to S3.
+
+    The test event is one of a room `jaas-archive-doctor`; it is removed again. Exit code 1 if a check fails.
+
+    For example:
+
+    - `jaas-archive doctor`
+    - `jaas-archive doctor --no-test-event --json`
+    """
+    with _stack(stack_name, profile, region) as stack:
+        checks = []
+        for check in Doctor(stack, days=days, test_event=test_event, wait_seconds=wait).examine():
+            checks.append(check)
+            if not as_json:
+                say(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.found}")
+                if not check.ok and check.next_step:
+                    say(f"      -> {check.next_step}")
+    if as_json:
+        print_json(checks)
+    _exit_if(not all(check.ok for check in checks))
+
+
+@app.command()
+def show(
+    session: Annotated[str, typer.Argument(help="The session's id.")],
+    *,
+    links: Annotated[
+        bool, typer.Option("--links", help="Print the links of files that are not archived; they are credentials.")
+    ] = False,
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """Show a session: its files and whether the bucket has them, its events, and what the auditor found.
+
+    Exit code 1 if there is no such session, or a file is not as it should be.
+
+    For example:
+
+    - `jaas-archive show 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b`
+    """
+    with _stack(stack_name, profile, region) as stack:
+        shown = browse.show_session(stack, session, with_links=links)
+    if shown is None:
+        typer.echo(f"there is no session {session}", err=True)
+        raise typer.Exit(NEEDS_ATTENTION)
+    if as_json:
+        print_json(shown)
+    else:
+        say(f"room {shown.room}, began {shown.started_at}\nfolder {shown.folder}")
+        say("".join(f"{count} {name.replace('_', ' ')}, " for name, count in shown.counts.items()).removesuffix(", "))
+        say("events: " + ", ".join(f"{name} {count}" for name, count in sorted(shown.events.items())))
+        for finding in shown.findings:
+            say(f"found: {finding}")
+        if shown.files:
+            print_table(
+                ("FILE", "STATUS", "IN BUCKET", "KEY OR REASON", "NEXT STEP"),
+                (
+                    (file.file, file.status, file.verdict, file.key or file.reason, file.next_step)
+                    for file in shown.files
+                ),
+            )
+        for file in shown.files:
+            if file.link:
+                say(f"{file.file}: {file.link}")
+    _exit_if(any(file.verdict not in ("", "ok") or file.status in ("expired", "refused") for file in shown.files))
+
+
+@app.command(name="ls")
+def list_(
+    *,
+    room: Annotated[str | None, typer.Option(help="The sessions of this room.")] = None,
+    day: Annotated[str | None, typer.Option(help="The sessions of this day (UTC); today if nothing is said.")] = None,
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """List sessions, of a room or of a day, by time.
+
+    For example:
+
+    - `jaas-archive ls --room weeklysync`
+    - `jaas-archive ls --room weeklysync --day 2026-07-01`
+    - `jaas-archive ls --day 2026-07-01 --json | jq -r '.[].folder'`
+    """
+    wanted = _time(day, "--day") or (None if room else datetime.now(UTC))
+    with _stack(stack_name, profile, region) as stack:
+        if wanted is not None:
+            rows = list(browse.list_sessions(stack, f"DAY#{wanted.date().isoformat()}"))
+            rows = [row for row in rows if room is None or row.room == room]
+        else:
+            rows = list(browse.list_sessions(stack, f"ROOM#{room}"))
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("STARTED", "ROOM", "SESSION", "FOLDER"),
+        ((row.started_at, row.room, row.session_id, row.folder) for row in rows),
+    )
+
+
+@contextmanager
+def _stack(name: str, profile: str | None, region: str | None) -> Iterator[Stack]:
+    """The stack; whatever goes wrong with AWS inside ends the command with its exit code."""
+    try:
+        yield Stack.find(name, profile=profile, region=region)
+    except (StackError, ArchiveError, BotoCoreError, ClientError) as error:
+        typer.echo(f"jaas-archive: {error}", err=True)
+        raise typer.Exit(UNREACHABLE) from error
+
+
+def _exit_if(attention: bool) -> None:  # noqa: FBT001
+    if attention:
+        raise typer.Exit(NEEDS_ATTENTION)
+
+
+def _time(text: str | None, option: str, *, end: bool = False) -> datetime | None:
+    """A day or a time in UTC; as an end, a day lasts until the next one begins."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text} is not a day or time such as 2026-07-01 or 2026-07-01T12:00"
+        raise typer.BadParameter(message, param_hint=option) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment + timedelta(days=1) if end and len(text) == _DAY_CHARACTERS else moment
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

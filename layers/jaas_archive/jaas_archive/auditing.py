@@ -1,0 +1,266 @@
+"""The auditor's use case: compare what was announced with what is kept, and set in motion again what is stuck."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from aws_lambda_powertools import Logger
+
+from jaas_archive.archive import Archive
+from jaas_archive.backlog import Backlog, DueSession, JournaledEvent, KnownFile, OpenFile
+from jaas_archive.errors import ArchiveError
+from jaas_archive.findings import Finding, FindingKind, message_about
+from jaas_archive.meetings import FileStatus, Meetings
+from jaas_archive.names import iso_time
+from jaas_archive.queues import ClaimBucket, Queue, fit
+from jaas_archive.requeueing import message_of
+from jaas_archive.topic import Topic
+
+_HOUR_MS = 3_600_000
+RISK_MS = 6 * _HOUR_MS
+"""A file with less time left is at risk: people are told, and it goes ahead of all others."""
+SILENT_MS = 80 * 60_000
+"""Longer than the longest pause between two tries and the visibility timeout together: the file's message is lost."""
+_FAILED_MS = 24 * _HOUR_MS
+"""Failed files are looked at for so long after their deadline; long before that, people were told."""
+_AFTER_MEETING_MS = _HOUR_MS
+_LONGEST_MEETING_MS = 7 * _HOUR_MS
+"""JaaS ends a recording after six hours: when so long after the last event no end was heard of, there was one."""
+_EARLY_START_MS = 2 * 60_000
+"""A recording may say that it started a little before the event which says so."""
+_READERS = 8
+
+logger = Logger(child=True)
+
+
+@dataclass(slots=True)
+class Audit:
+    """What one run saw and did."""
+
+    open_files: int = 0
+    at_risk: int = 0
+    requeued: int = 0
+    sessions: int = 0
+    heard_ago_ms: int | None = None
+    silent: bool = False
+    findings: list[Finding] = field(default_factory=list)
+    complete: bool = True
+
+    @property
+    def found(self) -> Counter[FindingKind]:
+        """How many new findings there are of each kind."""
+        return Counter(finding.kind for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """Looks after everything that is not safe yet.
+
+    `has_time` says whether to begin with another session; the rest is left to the next run.
+    """
+
+    archive: Archive
+    meetings: Meetings
+    backlog: Backlog
+    claims: ClaimBucket
+    download_queue: Queue
+    urgent_queue: Queue
+    topic: Topic
+    stack: str
+    pending_ms: int
+    silence_ms: int
+    clock: Callable[[], float] = time.time
+
+    def run(self, *, has_time: Callable[[], bool]) -> Audit:
+        """Look at everything once, and tell people what is new."""
+        audit = Audit()
+        now_ms = int(self.clock() * 1000)
+        self._look_at_files(audit, now_ms)
+        self._look_at_failures(audit, now_ms)
+        # Before the sessions are looked at, since those leave the list by which is known when something was heard.
+        self._listen(audit, now_ms)
+        self._look_at_sessions(audit, now_ms, has_time)
+        self._tell(audit, now_ms)
+        return audit
+
+    def _look_at_files(self, audit: Audit, now_ms: int) -> None:
+        files = list(self.backlog.open_files())
+        audit.open_files = len(files)
+        for file in files:
+            if file.deadline_ms - now_ms < RISK_MS:
+                audit.at_risk += 1
+                self._note(audit, now_ms, _about(FindingKind.AT_RISK, file))
+            elif now_ms - file.announced_at_ms > self.pending_ms:
+                self._note(audit, now_ms, _about(FindingKind.PENDING_TOO_LONG, file))
+        self._move(audit, files, now_ms)
+
+    def _move(self, audit: Audit, files: Sequence[OpenFile], now_ms: int) -> None:
+        """Queue again what is at risk, once and ahead of all others, and what nobody has moved for too long."""
+        idle = [file for file in files if file.lease_until_ms <= now_ms]
+        urgent = [file for file in idle if file.deadline_ms - now_ms < RISK_MS]
+        silent = [file for file in idle if now_ms - file.last_moved_at_ms > SILENT_MS]
+        for file in urgent:
+            if not file.urgent or file in silent:
+                self._queue_again(audit, file, self.urgent_queue, now_ms)
+        calm = [file for file in silent if file not in urgent]
+        # Each file has a message: as long as at least so many wait, none need be lost, only waiting for their turn.
+        if calm and self.download_queue.waiting() < len(calm):
+            for file in calm:
+                self._queue_again(audit, file, self.download_queue, now_ms)
+
+    def _queue_again(self, audit: Audit, file: OpenFile, queue: Queue, now_ms: int) -> None:
+        urgent = queue is self.urgent_queue
+        try:
+            message = message_of(file, self.backlog, self.archive)
+            if message is None:
+                logger.warning("no message can be made for a file", session_id=file.session_id, file=file.sort_key)
+                return
+            queue.send(fit(message, self.claims))
+            self.backlog.note_queued(file, now_ms=now_ms, urgent=urgent)
+        except ArchiveError as error:
+            # The next run tries again; the others should not wait for it.
+            audit.complete = False
+            logger.warning("file not queued again", session_id=file.session_id, file=file.sort_key, reason=str(error))
+            return
+        audit.requeued += 1
+        logger.info("file queued again", session_id=file.session_id, file=file.sort_key, urgent=urgent)
+
+    def _look_at_failures(self, audit: Audit, now_ms: int) -> None:
+        for file in self.backlog.failed_files(deadline_after_ms=now_ms - _FAILED_MS):
+            self._note(audit, now_ms, _about(FindingKind.LOST, file))
+
+    def _listen(self, audit: Audit, now_ms: int) -> None:
+        state = self.backlog.state()
+        heard_at_ms = max(state.get("heard_at", 0), self.backlog.last_heard_at_ms())
+        if not heard_at_ms:
+            return
+        self.backlog.remember({"heard_at": heard_at_ms})
+        audit.heard_ago_ms = max(0, now_ms - heard_at_ms)
+        audit.silent = 0 < self.silence_ms < audit.heard_ago_ms
+        if audit.silent:
+            hours = audit.heard_ago_ms // _HOUR_MS
+            # Named for the last news: the next silence is another finding.
+            finding = Finding(FindingKind.SILENCE, "", str(heard_at_ms), reason=f"nothing was heard for {hours} hours")
+            self._note(audit, now_ms, finding)
+
+    def _look_at_sessions(self, audit: Audit, now_ms: int, has_time: Callable[[], bool]) -> None:
+        def look(session: DueSession) -> list[Finding] | None:
+            if not has_time():
+                return None
+            try:
+                return self._look_at_session(session, now_ms)
+            except ArchiveError as error:
+                logger.warning("session not audited", session_id=session.session_id, reason=str(error))
+                return None
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            for findings in pool.map(look, self.backlog.due_sessions(now_ms=now_ms)):
+                if findings is None:
+                    audit.complete = False
+                    continue
+                audit.sessions += 1
+                audit.findings += findings
+
+    def _look_at_session(self, session: DueSession, now_ms: int) -> list[Finding]:
+        events, files = self.backlog.session_contents(session.session_id)
+        ended_at_ms = _end_of(session, events)
+        if now_ms < ended_at_ms + _AFTER_MEETING_MS:
+            self.backlog.look_again(session, at_ms=ended_at_ms + _AFTER_MEETING_MS)
+            return []
+        findings = [
+            replace(finding, session_id=session.session_id, room=session.room)
+            for finding in (*unknown_files(events, files), *missing_recordings(events, files), *self._objects(files))
+        ]
+        new = [noted for finding in findings if (noted := self._write_down(finding, now_ms))]
+        self.backlog.finish(session)
+        return new
+
+    def _objects(self, files: Iterable[KnownFile]) -> Iterator[Finding]:
+        for file in files:
+            if file.status is not FileStatus.ARCHIVED:
+                continue
+            stored = self.archive.find(file.key)
+            if stored is None:
+                yield Finding(FindingKind.OBJECT_MISSING, "", file.key)
+            elif stored.size != file.size:
+                reason = f"{stored.size} bytes instead of {file.size}"
+                yield Finding(FindingKind.OBJECT_CHANGED, "", file.key, reason=reason)
+
+    def _note(self, audit: Audit, now_ms: int, finding: Finding) -> None:
+        if noted := self._write_down(finding, now_ms):
+            audit.findings.append(noted)
+
+    def _write_down(self, finding: Finding, now_ms: int) -> Finding | None:
+        """The finding, completed, if it is new."""
+        if self.backlog.is_noted(finding):
+            return None
+        if finding.session_id and not finding.room:
+            session = self.meetings.session(finding.session_id)
+            finding = replace(finding, room=session.room if session else "")
+        if not self.backlog.note(finding, now_ms=now_ms):
+            return None
+        logger.warning(
+            "finding",
+            kind=finding.kind,
+            session_id=finding.session_id,
+            room=finding.room,
+            subject=finding.subject,
+            reason=finding.reason,
+            next_step=finding.next_step,
+        )
+        return finding
+
+    def _tell(self, audit: Audit, now_ms: int) -> None:
+        """One message about what is new, and about what a run that died did not get to say."""
+        # The index may not have the newest yet.
+        untold = list(dict.fromkeys([*audit.findings, *self.backlog.untold()]))
+        if not untold:
+            return
+        self.topic.publish(*message_about(untold, stack=self.stack))
+        self.backlog.note_told(untold, now_ms=now_ms)
+
+
+def unknown_files(events: Iterable[JournaledEvent], files: Iterable[KnownFile]) -> Iterator[Finding]:
+    """Files that events name and the table does not have."""
+    known = {file.sort_key for file in files}
+    for name in sorted({event.file for event in events if event.file} - known):
+        yield Finding(FindingKind.FILE_UNKNOWN, "", name)
+
+
+def missing_recordings(events: Iterable[JournaledEvent], files: Iterable[KnownFile]) -> Iterator[Finding]:
+    """Recordings that were started and not uploaded: starts that no upload belongs to.
+
+    Nothing but time tells which upload belongs to which start. Long recordings come in several uploads; each belongs to
+    the last start before it.
+    """
+    starts = sorted({event.timestamp_ms for event in events if event.type == "RECORDING_STARTED"})
+    uploads = [file for file in files if file.kind == "recording"]
+    uploaded: set[int] = set()
+    for upload in uploads:
+        earlier = [
+            start
+            for start in starts
+            if upload.starts_at_ms is not None and start <= upload.starts_at_ms + _EARLY_START_MS
+        ]
+        # One without a start of its own counts for the first that still lacks an upload.
+        uploaded.add(earlier[-1] if earlier else next((start for start in starts if start not in uploaded), 0))
+    for start in starts:
+        if start not in uploaded:
+            yield Finding(FindingKind.RECORDING_MISSING, "", f"recording started {iso_time(start)}")
+
+
+def _end_of(session: DueSession, events: Iterable[JournaledEvent]) -> int:
+    ends = [event.timestamp_ms for event in events if event.type == "ROOM_DESTROYED"]
+    return max(ends) if ends else session.last_seen_ms + _LONGEST_MEETING_MS
+
+
+def _about(kind: FindingKind, file: OpenFile) -> Finding:
+    return Finding(
+        kind,
+        file.session_id,
+        file.sort_key,
+        reason=file.reason,
+        deadline_ms=None if kind is FindingKind.LOST else file.deadline_ms,
+    )

@@ -1,0 +1,333 @@
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from typer.testing import CliRunner, Result
+
+from jaas_archive_cli.main import app
+from local.jaas.faults import Fail
+from local.jaas.files import FileServer
+from tests.functions.conftest import ARCHIVE, CLAIMS, SECRET, TABLE, World, load_event, mp4
+
+HOUR_MS = 3_600_000
+SESSION = "4be1f0a7-63c2-4d1e-9b57-20c8de715f3a"
+NEEDS_ATTENTION, WRONG_USAGE, UNREACHABLE = 1, 2, 3
+
+type Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(world: World) -> Run:
+    """The command, with a stack that is the world."""
+    outputs = {
+        "WebhookUrl": "http://127.0.0.1:9/webhook",
+        "WebhookSecretArn": world.secret_arn,
+        "ArchiveBucketName": ARCHIVE,
+        "MeetingsTableName": TABLE,
+        "DownloadQueueUrl": world.queues["download"],
+        "UrgentDownloadQueueUrl": world.queues["urgent-download"],
+        "DownloadDeadLetterQueueUrl": world.queues["download-dead"],
+        "MeetingQueueUrl": world.queues["meeting"],
+        "MeetingDeadLetterQueueUrl": world.queues["meeting-dead"],
+        "AlarmTopicArn": world.topic_arn,
+    }
+    alarm: Any = {
+        "AlarmName": "files-at-risk",
+        "AlarmActions": [world.topic_arn],
+        "Namespace": "JaasArchive",
+        "MetricName": "FilesAtRisk",
+        "Statistic": "Maximum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 0,
+    }
+    boto3.client("cloudwatch").put_metric_alarm(**alarm)
+    template = {
+        "Resources": {"ClaimBucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"{CLAIMS}-of-stack"}}},
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName="jaas-archive", TemplateBody=json.dumps(template))
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(app, arguments, catch_exceptions=False)
+
+
+def announce(world: World, files: FileServer, *, hours_left: float = 24, reachable: bool = True) -> None:
+    link = files.publish(mp4(300), name="app/tgwrnkqpzdbmxjvu/weeklysync.mp4")
+    if not reachable:
+        link.faults.then(*[Fail(503)] * 100)
+    event = load_event("RECORDING_UPLOADED")
+    event |= {"sessionId": SESSION, "fqn": "app/weeklysync", "timestamp": now_ms()}
+    event["data"] |= {"preAuthenticatedLink": link.url, "linkExpiration": now_ms() + int(hours_left * HOUR_MS)}
+    world.accept(event)
+    world.settle()
+
+
+def bury(world: World, *, hours_left: float, reason: str = "the link is dead") -> None:
+    """A dead letter."""
+    event = load_event("RECORDING_UPLOADED")
+    event |= {"sessionId": SESSION, "timestamp": now_ms() - 20 * HOUR_MS}
+    event["data"] |= {
+        "preAuthenticatedLink": "https://objectstorage.eu.oraclecloud.com/o/secret.mp4",
+        "linkExpiration": now_ms() + int(hours_left * HOUR_MS),
+    }
+    world.sqs.send_message(
+        QueueUrl=world.queues["download-dead"],
+        MessageBody=json.dumps({"type": "event", "received_at": now_ms(), "event": event}),
+        MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
+    )
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def in_queue(world: World, name: str) -> int:
+    answer = world.sqs.get_queue_attributes(QueueUrl=world.queues[name], AttributeNames=["All"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def test_status_of_an_archive_in_order(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    result = run("status")
+    assert result.exit_code == 0
+    assert "0 pending, 0 at risk, 0 failed" in result.stdout
+
+
+def test_status_says_what_waits_and_why(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files, reachable=False, hours_left=5)
+    result = run("status")
+    assert result.exit_code == NEEDS_ATTENTION
+    assert "0 pending, 1 at risk, 0 failed" in result.stdout
+    assert "4 h 59 min" in result.stdout
+    assert SESSION in result.stdout
+    assert "503" in result.stdout
+
+
+def test_status_for_programs(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files, reachable=False)
+    status = json.loads(run("status", "--json").stdout)
+    assert (status["pending"], status["queues"]["files"]) == (1, 1)
+    assert (status["files"][0]["state"], status["files"][0]["session_id"]) == ("pending", SESSION)
+
+
+def test_status_can_show_only_what_is_at_risk(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files, reachable=False)
+    assert json.loads(run("status", "--at-risk", "--json").stdout)["files"] == []
+
+
+def test_nothing_prints_a_link(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files, reachable=False)
+    bury(world, hours_left=5)
+    for command in (["status"], ["status", "--json"], ["show", SESSION], ["redrive"], ["replay", "--session", SESSION]):
+        assert "://" not in run(*command).output
+
+
+def test_a_stack_that_is_not_there_has_an_exit_code_of_its_own(run: Run) -> None:
+    result = run("status", "--stack-name", "nowhere")
+    assert result.exit_code == UNREACHABLE
+    assert "cannot find stack nowhere" in result.stderr
+
+
+def test_the_stack_can_be_named_by_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAAS_ARCHIVE_STACK", "elsewhere")
+    assert "cannot find stack elsewhere" in run("status").stderr
+
+
+# --- redrive ----------------------------------------------------------------------------------------------------------
+
+
+def test_redrive_first_only_shows(world: World, run: Run) -> None:
+    bury(world, hours_left=20)
+    result = run("redrive")
+    assert result.exit_code == 0
+    assert "1 would be moved, 0 stay" in result.stdout
+    assert "DownloadQueue" in result.stdout
+    assert "the link is dead" in result.stdout
+    assert (in_queue(world, "download-dead"), in_queue(world, "download")) == (1, 0)
+
+
+def test_redrive_moves_what_has_time_left(world: World, run: Run) -> None:
+    bury(world, hours_left=20)
+    bury(world, hours_left=-1)
+    result = run("redrive", "--yes", "--json")
+    assert result.exit_code == NEEDS_ATTENTION, "one stays"
+    assert sorted(letter["moved"] for letter in json.loads(result.stdout)) == [False, True]
+    assert (in_queue(world, "download-dead"), in_queue(world, "download")) == (1, 1)
+
+
+def test_redrive_sends_what_has_little_time_to_the_urgent_queue(world: World, run: Run) -> None:
+    bury(world, hours_left=3)
+    run("redrive", "--yes")
+    assert (in_queue(world, "urgent-download"), in_queue(world, "download")) == (1, 0)
+
+
+def test_redrive_by_force_moves_everything(world: World, run: Run) -> None:
+    bury(world, hours_left=-1)
+    assert run("redrive", "--yes", "--force").exit_code == 0
+    assert in_queue(world, "download-dead") == 0
+
+
+def test_redrive_of_one_session_leaves_the_others(world: World, run: Run) -> None:
+    bury(world, hours_left=20)
+    result = run("redrive", "--yes", "--session", "another")
+    assert "0 moved, 1 stay" in result.stdout
+    assert in_queue(world, "download-dead") == 1
+
+
+def test_redrive_of_many_misses_none(world: World, run: Run) -> None:
+    for _ in range(35):
+        bury(world, hours_left=20)
+    assert "35 moved" in run("redrive", "--yes").stdout
+    assert in_queue(world, "download") == 35
+
+
+def test_redrive_takes_events_back_to_the_meeting_queue(world: World, run: Run) -> None:
+    body = json.dumps({"type": "event", "received_at": now_ms(), "event": load_event("ROOM_CREATED")})
+    world.sqs.send_message(QueueUrl=world.queues["meeting-dead"], MessageBody=body)
+    world.sqs.send_message(QueueUrl=world.queues["meeting-dead"], MessageBody="not ours")
+    assert "0 would be moved" in run("redrive", "--queue", "download").stdout
+    result = run("redrive", "--queue", "meeting", "--yes")
+    assert "1 moved, 1 stay" in result.stdout
+    assert "a message that this archive did not send" in result.stdout
+    assert in_queue(world, "meeting") == 1
+
+
+def test_a_refused_file_is_archived_once_its_link_is_allowed(
+    world: World, files: FileServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functions.downloader import app as downloader_app
+
+    monkeypatch.setenv("ALLOWED_LINK_ORIGINS", "https://elsewhere.example.com")
+    announce(world, files)
+    assert "refused" in run("show", SESSION).stdout
+    monkeypatch.setenv("ALLOWED_LINK_ORIGINS", files.origin)
+    for made in vars(downloader_app).values():
+        if hasattr(made, "cache_clear"):
+            made.cache_clear()
+    run("redrive", "--yes")
+    world.settle()
+    assert world.object(".mp4") == mp4(300)
+
+
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+
+def test_replay_first_only_counts(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    assert "1 events and 0 files would be sent" in run("replay", "--session", SESSION).stdout
+    assert in_queue(world, "meeting") == 0
+
+
+def test_replay_makes_the_record_anew(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    meeting = world.meeting()
+    (key,) = [key for key in world.archived_keys() if key.endswith("meeting.json")]
+    world.s3.delete_object(Bucket=ARCHIVE, Key=key)
+    run("replay", "--session", SESSION, "--yes")
+    world.settle()
+    again = world.meeting()
+    assert again.pop("version") > meeting.pop("version")
+    assert again == meeting
+    assert len(world.items("FILE#")) == 1, "an event without its link announces nothing"
+
+
+def test_replay_fetches_open_files_again(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files, reachable=False)
+    world.sqs.purge_queue(QueueUrl=world.queues["download"])
+    assert "1 files sent" in run("replay", "--session", SESSION, "--yes").stdout
+    assert in_queue(world, "download") == 1
+
+
+def test_replay_of_a_time_range(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    assert "1 events" in run("replay", "--from", today, "--to", today).stdout
+    assert "0 events" in run("replay", "--from", "2020-01-01", "--to", "2020-01-02").stdout
+
+
+def test_replay_wants_to_know_which_events(run: Run) -> None:
+    assert run("replay").exit_code == WRONG_USAGE
+    assert run("replay", "--from", "yesterday", "--to", "today").exit_code == WRONG_USAGE
+
+
+# --- doctor, show, ls -------------------------------------------------------------------------------------------------
+
+
+def doctor(run: Run) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in json.loads(run("doctor", "--no-test-event", "--json").stdout)}
+
+
+def test_doctor_finds_what_is_in_order(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    checks = doctor(run)
+    assert {name for name, check in checks.items() if check["ok"]} == {
+        "stack",
+        "secret",
+        "clock",
+        "alarms",
+        "notifications",
+    }
+    assert "RECORDING_UPLOADED; never ROOM_CREATED" in checks["events"]["found"]
+
+
+def test_doctor_misses_the_secret(world: World, run: Run) -> None:
+    world.secrets.put_secret_value(SecretId=world.secret_arn, SecretString=" ")
+    assert not doctor(run)["secret"]["ok"]
+    world.secrets.put_secret_value(SecretId=world.secret_arn, SecretString="whsec_a, oops")
+    assert "1 without whsec_" in doctor(run)["secret"]["found"]
+    assert SECRET not in run("doctor", "--no-test-event").output
+
+
+def test_doctor_says_which_alarm_is_raised(world: World, run: Run) -> None:
+    boto3.client("cloudwatch").set_alarm_state(AlarmName="files-at-risk", StateValue="ALARM", StateReason="test")
+    assert "raised: files-at-risk" in doctor(run)["alarms"]["found"]
+
+
+def test_doctor_notices_a_webhook_that_does_not_answer(run: Run) -> None:
+    result = run("doctor", "--wait", "1")
+    assert result.exit_code == NEEDS_ATTENTION
+    assert "FAIL  test event: " in result.stdout
+
+
+def test_show_compares_with_the_bucket(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    assert run("show", SESSION).exit_code == 0
+    (key,) = [key for key in world.archived_keys() if key.endswith(".mp4")]
+    world.s3.put_object(Bucket=ARCHIVE, Key=key, Body=b"other")
+    result = run("show", SESSION, "--json")
+    assert result.exit_code == NEEDS_ATTENTION
+    (file,) = json.loads(result.stdout)["files"]
+    assert (file["status"], file["verdict"], file["key"]) == ("archived", "changed", key)
+
+
+def test_show_prints_links_only_when_asked(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files, reachable=False)
+    assert files.origin in run("show", SESSION, "--links").stdout
+
+
+def test_show_of_an_unknown_session(run: Run) -> None:
+    assert run("show", "nothing").exit_code == NEEDS_ATTENTION
+
+
+def test_ls_lists_rooms_and_days(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    (of_room,) = json.loads(run("ls", "--room", "weeklysync", "--json").stdout)
+    (of_today,) = json.loads(run("ls", "--json").stdout)
+    assert of_room == of_today
+    assert of_room["session_id"] == SESSION
+    assert json.loads(run("ls", "--room", "other", "--json").stdout) == []
+    assert json.loads(run("ls", "--day", "2020-01-01", "--json").stdout) == []
+    assert SESSION in run("ls").stdout
+
+
+@pytest.mark.parametrize("command", ["status", "redrive", "replay", "doctor", "show", "ls"])
+def test_help_has_examples(run: Run, command: str) -> None:
+    assert f"jaas-archive {command}" in run(command, "--help").stdout

@@ -1,0 +1,72 @@
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from jaas_archive.batches import Batch
+from jaas_archive.errors import LinkRefusedError, SourceUnavailableError
+
+if TYPE_CHECKING:
+    from jaas_archive.queues import Queue
+
+
+@dataclass(slots=True)
+class FakeQueue:
+    """Remembers what it is asked to do."""
+
+    sent: list[dict[str, str]] = field(default_factory=list)
+    postponed: list[int] = field(default_factory=list)
+
+    def send(self, body: str, *, attributes: dict[str, str]) -> None:
+        self.sent.append({"body": body, **attributes})
+
+    def show_again_in(self, _receipt_handle: str, seconds: int) -> None:
+        self.postponed.append(seconds)
+
+
+def record(receive_count: int) -> SQSRecord:
+    return SQSRecord(
+        {
+            "messageId": "message",
+            "receiptHandle": "handle",
+            "body": "{}",
+            "attributes": {"ApproximateReceiveCount": str(receive_count)},
+        }
+    )
+
+
+def batch() -> tuple[Batch, FakeQueue, FakeQueue]:
+    queue, dead_letters = FakeQueue(), FakeQueue()
+    made = Batch(cast("Queue", cast("Any", queue)), cast("Queue", cast("Any", dead_letters)), first_pause_seconds=30)
+    return made, queue, dead_letters
+
+
+def fail(batch: Batch, error: Exception, *, receive_count: int) -> None:
+    with batch.guard([record(receive_count)]):
+        raise error
+
+
+def test_no_number_of_tries_ends_a_message_that_may_still_succeed() -> None:
+    made, queue, dead_letters = batch()
+    fail(made, SourceUnavailableError("the source says 503"), receive_count=999)
+    assert made.response == {"batchItemFailures": [{"itemIdentifier": "message"}]}
+    assert dead_letters.sent == []
+    assert 2700 <= queue.postponed[0] <= 3600
+
+
+def test_who_works_against_a_deadline_limits_the_pause() -> None:
+    made, queue, _ = batch()
+    error = SourceUnavailableError("the source says 503")
+    error.longest_pause_seconds = 60
+    fail(made, error, receive_count=999)
+    assert queue.postponed[0] <= 60
+
+
+def test_what_no_try_can_mend_is_a_dead_letter_at_once_with_the_reason() -> None:
+    made, queue, dead_letters = batch()
+    fail(made, LinkRefusedError("the link is not one that we may fetch"), receive_count=1)
+    assert made.response == {"batchItemFailures": []}
+    assert dead_letters.sent == [
+        {"body": "{}", "reason": "the link is not one that we may fetch", "error": "LinkRefusedError"}
+    ]
+    assert queue.postponed == []

@@ -78,7 +78,7 @@ sync = echo "installing $(@D)" && UV_PROJECT_ENVIRONMENT=$(@D) $(UV) sync --quie
 
 # What the layers bring, and the peers' packages: one environment, so that all are measured on the same Python and boto3.
 .venvs/bench/installed: .tools/python.path pyproject.toml uv.lock
-	@$(sync) --no-default-groups --group bench
+	@$(sync) --no-default-groups --group bench --group functions
 	@touch $@
 
 .venvs/%/installed: .tools/python.path pyproject.toml uv.lock

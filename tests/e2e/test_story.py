@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.cloud import ROOT, Stack
 from local.jaas.client import WebhookClient
+from local.jaas.faults import Cut, NoRanges
 from local.jaas.files import FileServer
 from local.jaas.meeting import Meeting, build_meeting
 from local.recording import make_small_recording
@@ -130,6 +132,71 @@ def test_fifty_thousand_messages_are_attributed(stack: Stack, jaas: WebhookClien
     items = archive.items("fifty-thousand", "MESSAGE#")
     assert {item["name"] for item in items} == {"Ada"}
     assert len(items) == len(messages)
+
+
+def announcement(kind: str, session_id: str, link: str, **data: object) -> bytes:
+    """An event that announces a file, now."""
+    event = {
+        "eventType": kind,
+        "idempotencyKey": session_id,
+        "sessionId": session_id,
+        "timestamp": int(time.time() * 1000),
+        "fqn": "app/permissions",
+        "data": {"preAuthenticatedLink": link, **data},
+    }
+    return json.dumps(event).encode()
+
+
+def status(stack: Stack, session_id: str) -> str:
+    """The status of a session's only file."""
+    return next((item["status"] for item in Archive(stack).items(session_id, "FILE#")), "")
+
+
+def take_letter(stack: Stack, output: str) -> dict[str, str]:
+    """Wait for a dead letter and take it away; its attributes."""
+    sqs, url = stack.cloud.client("sqs"), stack.outputs[output]
+    letters: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        letters.extend(sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages", []))
+        return bool(letters)
+
+    wait_for(arrived)
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=letters[0]["ReceiptHandle"])
+    return {name: value["StringValue"] for name, value in letters[0]["MessageAttributes"].items()}
+
+
+def test_a_refused_link_ends_as_a_dead_letter_with_its_reason(stack: Stack, jaas: WebhookClient) -> None:
+    body = announcement("RECORDING_UPLOADED", "refused-link", "http://169.254.169.254/latest/meta-data/")
+    assert jaas.post(body).status_code == HTTPStatus.ACCEPTED
+    letter = take_letter(stack, "DownloadDeadLetterQueueUrl")
+    assert (letter["error"], "AllowedLinkOrigins" in letter["reason"]) == ("LinkRefusedError", True)
+    assert status(stack, "refused-link") == "refused"
+
+
+def test_a_large_event_with_a_file_gets_its_file_archived(stack: Stack, jaas: WebhookClient, files: FileServer) -> None:
+    link = files.publish(b'{"messages": []}', name="app/large-chat.json")
+    body = announcement("CHAT_UPLOADED", "large-with-file", link.url, padding="x" * 1_200_000)
+    assert jaas.post(body).status_code == HTTPStatus.ACCEPTED
+    wait_for(lambda: status(stack, "large-with-file") == "archived")
+
+
+def test_an_upload_that_breaks_is_cleared_away_and_done_again(
+    stack: Stack, jaas: WebhookClient, files: FileServer
+) -> None:
+    content = b"plain text " * (2 << 20)
+    link = files.publish(content, name="app/long-transcript.txt")
+    link.faults.always(NoRanges()).then(Cut(after_bytes=18 << 20))
+    body = announcement("TRANSCRIPTION_UPLOADED", "broken-upload", link.url)
+    assert jaas.post(body).status_code == HTTPStatus.ACCEPTED
+    wait_for(lambda: status(stack, "broken-upload") == "archived")
+    assert len(link.requests) == 2
+    assert Archive(stack).unfinished_uploads() == []
+
+
+def test_a_message_that_is_not_ours_ends_as_a_dead_letter(stack: Stack) -> None:
+    stack.cloud.client("sqs").send_message(QueueUrl=stack.outputs["MeetingQueueUrl"], MessageBody="{}")
+    assert take_letter(stack, "MeetingDeadLetterQueueUrl")["error"] == "InvalidMessageError"
 
 
 def test_no_function_failed_or_was_denied_anything(stack: Stack) -> None:

@@ -199,6 +199,11 @@ def test_serves_only_allowed_apps(world: World, monkeypatch: pytest.MonkeyPatch)
         assert world.post(envelope(fqn=fqn)).status == status
 
 
+def test_the_app_is_the_one_that_fqn_names(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_APP_IDS", "vpaas-magic-cookie-5d0e7b3c9a1f4e6280b7c4d19f3a6e52")
+    assert world.post((EVENTS / "trap_app_id_twice.json").read_bytes()).status == HTTPStatus.ACCEPTED
+
+
 def test_no_answer_holds_the_secret_or_a_digest(world: World) -> None:
     body = envelope()
     stamp = str(int(time.time()))

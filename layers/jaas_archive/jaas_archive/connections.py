@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlsplit
 
-_CHECKED_BYTES = 1 << 18
+_CHECKED_BYTES = 1 << 20
 _CHECKED_SECONDS = 1
 
 

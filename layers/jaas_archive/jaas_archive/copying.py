@@ -1,17 +1,18 @@
 """The copy engine: a file from its source into the archive, in parallel parts, from any breaking-off point on.
 
-Each of a few workers lets a part flow from the source to S3 through one small buffer, under its CRC32C, and takes the
-next. The multipart upload is the checkpoint: whoever comes later lists its parts and copies those that are missing. So
-memory is a few buffers, whatever the size of the file, and no end of an invocation, by time-out, crash or deploy, costs
-more than the parts that were under way.
+Each of a few workers, the more the slower the source, lets a part flow from the source to S3 through one small buffer,
+under its CRC32C, and takes the next. The multipart upload is the checkpoint: whoever comes later lists its parts and
+copies those that are missing. So memory is a few buffers, whatever the size of the file, and no end of an invocation,
+by time-out, crash or deploy, costs more than the parts that were under way.
 """
 
 import base64
 import hashlib
 import io
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import BinaryIO
@@ -30,8 +31,8 @@ from jaas_archive.uploads import Body, BucketAddress, Checkpoint, Uploader
 
 MIB = 1 << 20
 HEAD_BYTES = 1 << 12
-BUFFER_BYTES = 1 << 18
-"""Small enough to stay in the processor's cache from the source's TLS over the checksum to that of S3."""
+BUFFER_BYTES = MIB
+"""Large enough that threads seldom take turns, small enough to stay in the processor's cache."""
 SINGLE_PUT_BYTES = 16 * MIB
 """Up to here a file is one buffer, one request to the source and one to S3."""
 SMALLEST_PART_BYTES = 8 * MIB
@@ -40,6 +41,12 @@ LARGEST_USUAL_PART_BYTES = 32 * MIB
 _USUAL_PARTS = 32
 MAX_PARTS = 10_000
 WORKERS = 8
+FIRST_WORKERS = 2
+"""On a fast source two use all that a process can, and more get in each other's way; on a slow one the others join."""
+GROWTH_SECONDS = 0.3
+BUSY_PROCESSORS = 0.9
+"""Python's lock lets a process use hardly more than one processor, however many threads it has."""
+WORTHWHILE_GROWTH = 1.2
 ORDERED_BYTES = 48 * MIB
 """What the parts may take that wait for their turn, where an MD5 has to be taken over the whole in order."""
 _RESTARTS = 3
@@ -242,9 +249,21 @@ class Copier:
                 failures.append(error)
                 stop.now()
 
-        threads = [threading.Thread(target=run, name=f"copy-{number}") for number in range(work.threads)]
-        for thread in threads:
-            thread.start()
+        threads: list[threading.Thread] = []
+
+        def grow(count: int) -> None:
+            for _ in range(count - len(threads)):
+                threads.append(threading.Thread(target=run, name=f"copy-{len(threads)}"))
+                threads[-1].start()
+
+        grow(min(FIRST_WORKERS, work.threads))
+        best_rate = 0.0
+        while threads and len(threads) < work.threads:
+            rate, busy = _watch(work, threads[0])
+            if busy > BUSY_PROCESSORS or rate < WORTHWHILE_GROWTH * best_rate:
+                break
+            best_rate = rate
+            grow(min(2 * len(threads), work.threads))
         for thread in threads:
             thread.join()
         # The others only stopped because of the first.
@@ -262,7 +281,7 @@ class Copier:
         try:
             while number := work.next_part():
                 span = work.span(number)
-                body = Body(len(span), partial(ranges.pieces, span, buffer, until=span.stop))
+                body = Body(len(span), partial(work.counted, partial(ranges.pieces, span, buffer, until=span.stop)))
                 if work.ordered:
                     (part,) = body.pieces()
                     work.digest(number, part, stop)
@@ -318,20 +337,30 @@ class _Work:
     ordered: bool
     workers: int
     _missing: deque[int] = field(init=False)
+    _count: int = field(init=False)
     _done: dict[int, Part] = field(init=False)
     _turn: threading.Condition = field(default_factory=threading.Condition)
     _md5: "hashlib._Hash" = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
     _next_digest: int = 1
+    moved: int = 0
+    """Bytes that flowed so far, about: good enough to tell whether more workers help."""
 
     def __post_init__(self) -> None:
         count = -(-self.checkpoint.length // self.checkpoint.part_bytes)
         self._done = {part.number: part for part in self.present if part.size == len(self.span(part.number))}
+        self._count = count - len(self._done)
         self._missing = deque(number for number in range(1, count + 1) if number not in self._done)
+
+    def counted(self, pieces: Callable[[], Iterable[memoryview]]) -> Iterator[memoryview]:
+        """The same pieces, counted."""
+        for piece in pieces():
+            yield piece
+            self.moved += len(piece)
 
     @property
     def threads(self) -> int:
         affordable = max(1, ORDERED_BYTES // self.checkpoint.part_bytes) if self.ordered else self.workers
-        return min(self.workers, affordable, len(self._missing))
+        return min(self.workers, affordable, self._count)
 
     @property
     def md5(self) -> bytes | None:
@@ -366,6 +395,14 @@ class _Work:
 
     def parts(self) -> list[Part]:
         return [self._done[number] for number in sorted(self._done)]
+
+
+def _watch(work: _Work, thread: threading.Thread) -> tuple[float, float]:
+    """For a moment, or until the thread ends: bytes per second that flowed, and processors that this process used."""
+    moved, cpu, wall = work.moved, time.process_time(), time.monotonic()
+    thread.join(GROWTH_SECONDS)
+    seconds = max(time.monotonic() - wall, 0.001)
+    return (work.moved - moved) / seconds, (time.process_time() - cpu) / seconds
 
 
 def part_bytes(length: int, *, ordered: bool = False) -> int:

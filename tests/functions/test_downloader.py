@@ -341,6 +341,33 @@ def test_a_cut_recording_is_tried_again_and_then_kept_aside(world: World, files:
     assert world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []
 
 
+def test_what_lies_aside_is_not_taken_for_the_file_after_a_crash(world: World, files: FileServer) -> None:
+    event = uploaded(publish(files, mp4(20 * MIB)[:-1000]))
+    world.accept(event)
+    world.settle()
+    world.show_all("download")
+    world.settle()
+    (item,) = world.items("FILE#")
+    # As it was between storing the file aside and giving it up.
+    world.dynamodb.update_item(
+        TableName="meetings",
+        Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}},
+        UpdateExpression="SET #s = :copying, lease_until = :n, upload_id = :x, upload_key = :key, upload_etag = :x, "
+        "upload_part_bytes = :n, upload_length = :n",
+        ExpressionAttributeNames={"#s": "status"},
+        ExpressionAttributeValues={
+            ":copying": {"S": "copying"},
+            ":n": {"N": "1"},
+            ":x": {"S": "x"},
+            ":key": {"S": item["key"]},
+        },
+    )
+    world.accept(event)
+    world.settle()
+    (again,) = world.items("FILE#")
+    assert (again["status"], again["key"]) == ("refused", item["key"])
+
+
 def test_a_recording_that_was_cut_only_once_is_archived(world: World, files: FileServer) -> None:
     content = mp4(20 * MIB)
     link = publish(files, content[:-1000])

@@ -168,7 +168,9 @@ class Downloader:
         if task.record.tries <= 1:
             return None
         if task.record.checkpoint:
-            return self._own(task, task.record.checkpoint.key)
+            key = task.record.checkpoint.key
+            # What lies aside is not the file: whoever stored it there has yet to say that it was given up.
+            return None if key.startswith(task.key("", aside=True)) else self._own(task, key)
         return self._own(task, task.key(task.file.kind.extension)) if task.file.kind.extension else None
 
     def _own(self, task: "_Task", key: str) -> StoredObject | None:

@@ -65,8 +65,6 @@ KINDS: tuple[FileKind, ...] = (
     ),
 )
 _BY_EVENT_TYPE = {kind.event_type: kind for kind in KINDS}
-_BY_NAME = {kind.name: kind for kind in KINDS}
-LINK_FIELDS = frozenset(kind.link_field for kind in KINDS) | {"preAuthenticatedLinkV2", "statsUrl"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +79,6 @@ class AnnouncedFile:
     announced_bytes: int | None
     duration_seconds: float | None
     starts_at_ms: int | None
-
-
-def kind_named(name: str) -> FileKind:
-    """The row of that name (KeyError if there is none)."""
-    return _BY_NAME[name]
 
 
 def with_link(event_type: str, data: Json, link: str) -> Json:

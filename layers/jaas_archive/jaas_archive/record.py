@@ -341,9 +341,7 @@ def _stay(stay: Stay) -> dict[str, Json]:
     }
 
 
-def _file_entry(
-    session: Session, file: FileRecord, there: Guests, deleted: Mapping[str, Deletion]
-) -> dict[str, Json]:
+def _file_entry(session: Session, file: FileRecord, there: Guests, deleted: Mapping[str, Deletion]) -> dict[str, Json]:
     owner = there.find(user_id=file.owner_id)
     deletion = deleted.get(file.id) if file.kind == "document" else None
     return _without_blanks(

@@ -19,7 +19,7 @@ ENVIRONMENTS = ["default", "prod"]
         ("SignatureToleranceSeconds", 86400),
         (
             "AllowedLinkOrigins",
-            "https://*.oraclecloud.com,https://*.8x8.vc,https://*.8x8.com,https://*.amazonaws.com",
+            "https://*.oraclecloud.com,https://8x8.vc,https://*.8x8.vc,https://*.8x8.com,https://*.amazonaws.com",
         ),
         ("AlarmEmail", ""),
         ("Architecture", "arm64"),

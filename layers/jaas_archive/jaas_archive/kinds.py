@@ -1,7 +1,7 @@
 """The registry of file kinds: for each event that carries a file, where its link, identity, name and lifetime are."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote, urlsplit
 
 from jaas_archive.events import LINK_REMOVED, Event, Json, milliseconds
@@ -17,6 +17,7 @@ _ASCII = "".join(map(chr, range(0x80)))
 class FileKind:
     """One row of the registry.
 
+    The first of `link_fields` that holds a link counts; where the file is a list, the others are other forms of it.
     `identity` are the fields of `data` that tell two files of a session apart; where they are missing, and for kinds
     that have none, the object's name inside the link does. `stem` is the name in the session's folder without its
     extension, with `{time}`, `{id8}`, and `{title}` or `{file_name}` filled in. `extension` and `content_type` are None
@@ -26,7 +27,7 @@ class FileKind:
 
     name: str
     event_type: str
-    link_field: str
+    link_fields: tuple[str, ...]
     lifetime_hours: int
     stem: str
     identity: tuple[str, ...] = ()
@@ -35,13 +36,14 @@ class FileKind:
     time_field: str = "startTimestamp"
     title_fields: tuple[str, ...] = ()
     owner_field: str = ""
+    is_list: bool = False
 
 
 KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="recording",
         event_type="RECORDING_UPLOADED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="recording_{time}_{id8}",
         identity=("recordingSessionId", "startTimestamp"),
@@ -51,7 +53,7 @@ KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="chat",
         event_type="CHAT_UPLOADED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="chat",
         extension=".json",
@@ -60,14 +62,14 @@ KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="transcript",
         event_type="TRANSCRIPTION_UPLOADED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="transcript",
     ),
     FileKind(
         name="segment",
         event_type="VIDEO_SEGMENT_UPLOADED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="segments/segment_{time}_{id8}",
         identity=("recordingSessionId", "startTimestamp"),
@@ -77,7 +79,7 @@ KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="document",
         event_type="DOCUMENT_ADDED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="documents/{file_name}",
         identity=("fileId",),
@@ -88,13 +90,29 @@ KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="rtcstats",
         event_type="RTCSTATS_UPLOADED",
-        link_field="statsUrl",
+        link_fields=("statsUrl",),
         lifetime_hours=48,
         stem="rtcstats/{title}_{id8}",
         title_fields=("participantName", "endpointId"),
         owner_field="participantId",
     ),
+    FileKind(
+        name="screenshots",
+        event_type="SCREEN_SHARING_HISTORY",
+        link_fields=("preAuthenticatedLinkV2", "preAuthenticatedLink"),
+        lifetime_hours=24,
+        stem="screenshots/list_{time}",
+        # Its link names the session: a list that comes later may hold more.
+        identity=("linkExpiration",),
+        extension=".json",
+        content_type="application/json",
+        is_list=True,
+    ),
 )
+SCREENSHOT = FileKind(
+    name="screenshot", event_type="", link_fields=(), lifetime_hours=24, stem="screenshots/{time}_{id8}"
+)
+"""A picture of which a list tells, and no event."""
 _BY_EVENT_TYPE = {kind.event_type: kind for kind in KINDS}
 _BY_NAME = {kind.name: kind for kind in KINDS}
 
@@ -109,6 +127,7 @@ class AnnouncedFile:
     kind: FileKind
     id: str
     link: str
+    other_links: tuple[str, ...]
     deadline_ms: int
     stem: str
     suffix: str
@@ -121,17 +140,17 @@ class AnnouncedFile:
 
 def with_link(event_type: str, data: Json, link: str) -> Json:
     """The data of a journaled event with its link put back in place."""
-    return data | {_BY_EVENT_TYPE[event_type].link_field: link}
+    return data | {_BY_EVENT_TYPE[event_type].link_fields[0]: link}
 
 
 def announced_file(event: Event) -> AnnouncedFile | None:
     """The file that the event carries; None if it carries none."""
     kind = _BY_EVENT_TYPE.get(event.type)
-    link = event.fields.get(kind.link_field) if kind else None
-    if kind is None or not isinstance(link, str) or not link.strip() or link == LINK_REMOVED:
-        return None
     fields = event.fields
-    file_id, id8 = _identity(kind, fields, link)
+    links = [link for link in (_link(fields.get(name)) for name in kind.link_fields) if link] if kind else []
+    if kind is None or not links:
+        return None
+    file_id, id8 = _identity(kind, fields, links[0])
     starts_at_ms = milliseconds(fields.get(kind.time_field))
     expires_at_ms = milliseconds(fields.get("linkExpiration"))
     if expires_at_ms is None or expires_at_ms <= event.timestamp_ms:
@@ -143,8 +162,8 @@ def announced_file(event: Event) -> AnnouncedFile | None:
     return AnnouncedFile(
         kind=kind,
         id=file_id,
-        # What is not ASCII in a link stands for its UTF-8, percent-encoded.
-        link=quote(link.strip(), safe=_ASCII),
+        link=links[0],
+        other_links=tuple(links[1:]),
         deadline_ms=expires_at_ms,
         stem=kind.stem.format(
             time=compact_time(starts_at_ms or event.timestamp_ms),
@@ -158,6 +177,20 @@ def announced_file(event: Event) -> AnnouncedFile | None:
         announced_bytes=_whole_number(fields.get("fileSize")),
         duration_seconds=_number(fields.get("durationSec")),
         starts_at_ms=starts_at_ms,
+    )
+
+
+def listed_picture(listed: AnnouncedFile, link: str, number: int, at_ms: int | None) -> AnnouncedFile:
+    """The picture behind a link of a list: the number of the link names it where no time does."""
+    file_id, id8 = _identity(SCREENSHOT, {}, link)
+    return replace(
+        listed,
+        kind=SCREENSHOT,
+        id=file_id,
+        link=_link(link),
+        other_links=(),
+        stem=SCREENSHOT.stem.format(time=compact_time(at_ms) if at_ms else f"{number:04d}", id8=id8),
+        starts_at_ms=at_ms,
     )
 
 
@@ -175,6 +208,11 @@ def _identity(kind: FileKind, fields: Json, link: str) -> tuple[str, str]:
     told = "\n".join([*identity, _object_name(link)]).encode("utf-8", "replace")
     file_id = hashlib.sha256(told).hexdigest()[:32]
     return file_id, file_id[:8]
+
+
+def _link(value: object) -> str:
+    """A link; what is not ASCII in it stands for its UTF-8, percent-encoded."""
+    return quote(value.strip(), safe=_ASCII) if isinstance(value, str) and value != LINK_REMOVED else ""
 
 
 def _object_name(link: str) -> str:

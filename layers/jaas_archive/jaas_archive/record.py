@@ -114,7 +114,7 @@ def make_record(
             },
             "people": people.entries(),
             "participants": [_participant_entry(one) for one in known],
-            "files": [_file_entry(session, file, there, deleted) for file in files],
+            "files": [_file_entry(session, file, there, deleted) for file in sorted(files, key=_file_order)],
             "messages": [_message_entry(message) for message in counting],
             "polls": [
                 {
@@ -367,6 +367,11 @@ def _file_entry(session: Session, file: FileRecord, there: Guests, deleted: Mapp
             "reason": file.reason,
         }
     )
+
+
+def _file_order(file: FileRecord) -> tuple[str, int, str]:
+    """By kind, then by time."""
+    return file.kind, file.starts_at_ms or 0, file.sort_key
 
 
 def _seconds(file: FileRecord) -> float | None:

@@ -7,6 +7,7 @@ import boto3
 import typer
 
 from jaas_archive.archive import Archive
+from jaas_archive.choices import EVERYTHING
 from jaas_archive.enriching import Enricher
 from jaas_archive.meetings import Meetings
 from jaas_archive.rebuilding import Rebuilder
@@ -22,7 +23,7 @@ def main(
     """Put every session's journal back into the table and make its record anew; nothing in the table is overwritten."""
     archive = Archive(cache(partial(boto3.client, "s3", endpoint_url=endpoint)), bucket)
     meetings = Meetings(boto3.client("dynamodb", endpoint_url=endpoint), table)
-    rebuilder = Rebuilder(archive, meetings, Enricher(archive, meetings))
+    rebuilder = Rebuilder(archive, meetings, Enricher(archive, meetings, EVERYTHING))
     failed = 0
     for key in rebuilder.journals(prefix):
         try:

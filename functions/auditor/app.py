@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from jaas_archive.archive import Archive
 from jaas_archive.auditing import Audit, Auditor
 from jaas_archive.backlog import Backlog
+from jaas_archive.choices import chosen_kinds
 from jaas_archive.findings import FindingKind
 from jaas_archive.meetings import Meetings
 from jaas_archive.queues import ClaimBucket, Queue
@@ -39,6 +40,7 @@ def auditor() -> Auditor:
         urgent_queue=Queue(sqs, settings.urgent_download_queue_url),
         topic=Topic(boto3.client("sns"), settings.alarm_topic_arn),
         stack=settings.stack,
+        file_kinds=chosen_kinds(settings.file_kinds),
         pending_ms=settings.pending_hours * _HOUR_MS,
         silence_ms=settings.silence_hours * _HOUR_MS,
     )

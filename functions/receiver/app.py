@@ -10,6 +10,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from jaas_archive.choices import Choice, chosen_kinds
+from jaas_archive.links import parse_origins
 from jaas_archive.queues import ClaimBucket, Queue
 from jaas_archive.receiving import Receiver, WebhookSecrets, raw_body
 from jaas_archive.settings import ReceiverSettings
@@ -30,6 +32,7 @@ def receiver() -> Receiver:
         meeting_queue=Queue(sqs, settings.meeting_queue_url),
         download_queue=Queue(sqs, settings.download_queue_url),
         claims=ClaimBucket(boto3.client("s3"), settings.claim_bucket_name),
+        choice=Choice(chosen_kinds(settings.file_kinds), parse_origins(settings.allowed_link_origins)),
         signature_tolerance_seconds=settings.signature_tolerance_seconds,
         allowed_app_ids=settings.allowed_app_ids,
     )

@@ -247,3 +247,49 @@ def test_a_list_on_an_origin_that_is_not_allowed_is_refused_and_told(world: Worl
     (item,) = world.items("FILE#")
     assert (item["status"], "AllowedLinkOrigins" in item["reason"]) == ("refused", True)
     assert len(world.messages_in("download-dead")) == 1
+
+
+def test_an_undocumented_event_leaves_its_files_in_a_folder_of_their_own(world: World, files: FileServer) -> None:
+    contents = [mp4(300), make_pdf("minutes")]
+    first, second = (files.publish(content, name=f"app/{n}/call.mp4").url for n, content in enumerate(contents))
+    certified = told("trap_unknown_event_type_with_file", preAuthenticatedLink=first, minutes={"url": second})
+    world.accept(certified)
+    assert len(world.messages_in("download")) == 2
+    world.show_all("download")
+    for message in world.receive("download"):
+        assert (first in message["Body"]) != (second in message["Body"])
+    world.sqs.purge_queue(QueueUrl=world.queues["download"])
+    world.accept(certified)
+    world.settle()
+    kept = archived(world, "other")
+    assert sorted(world.object(file["name"]) for file in kept) == sorted(contents)
+    assert {file["content_type"] for file in kept} == {"video/mp4", "application/pdf"}
+    assert all(file["name"].startswith("other/CERTIFIED_REC_UPLOADED_20260701T090211Z_") for file in kept)
+    assert {file["title"] for file in kept} == {"CERTIFIED_REC_UPLOADED"}
+
+
+def test_a_lost_message_of_an_undocumented_event_is_made_again(world: World, files: FileServer) -> None:
+    link = files.publish(mp4(300), name="app/call.mp4").url
+    world.accept(told("trap_unknown_event_type_with_file", preAuthenticatedLink=None, deep=[{"url": link}]))
+    world.sqs.purge_queue(QueueUrl=world.queues["download"])
+    world.settle()
+    assert world.audit(hours_later=2).requeued == 1
+    world.settle()
+    assert [file["status"] for file in world.meeting()["files"]] == ["archived"]
+
+
+def test_what_the_admin_left_out_is_journaled_and_nothing_else(
+    world: World, files: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FILE_KINDS", "chat,other")
+    link = files.publish(mp4(300), name="app/call.mp4")
+    recorded = load_event("RECORDING_STARTED") | {"timestamp": now_ms() - 7_200_000}
+    ended = load_event("ROOM_DESTROYED") | {"timestamp": now_ms() - 3_700_000}
+    for event in (recorded, ended, told("RECORDING_UPLOADED", preAuthenticatedLink=link.url)):
+        world.accept(event)
+    world.settle()
+    audit = world.audit(hours_later=3)
+    assert (audit.sessions, audit.findings, audit.open_files) == (1, [], 0)
+    assert (link.requests, world.items("FILE#"), names(world)) == ([], [], [])
+    assert len(world.items("EVENT#")) == 3
+    assert world.meeting()["files"] == []

@@ -30,7 +30,7 @@ from jaas_archive.errors import (
 from jaas_archive.events import Event, read_event
 from jaas_archive.files import FileRecord, FileStatus, file_sort_key
 from jaas_archive.formats import format_of, is_image, is_web_page
-from jaas_archive.kinds import SCREENSHOT, AnnouncedFile, announced_file, listed_picture
+from jaas_archive.kinds import SCREENSHOT, AnnouncedFile, announced_files, listed_picture
 from jaas_archive.link_lists import MAX_LINKS, MAX_PAGES, ListedLink, read_page
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage, FileChangedMessage, encode
@@ -83,7 +83,7 @@ class Downloader:
             TryLaterError: it did not work this time and may work later.
         """
         event = read_event(message.document, received_at_ms=message.received_at_ms)
-        file = announced_file(event)
+        file = next(iter(announced_files(event)), None)
         if file is None:
             raise InvalidMessageError("the download queue holds an event without a file")
         session = self.meetings.sessions.ensure(event)

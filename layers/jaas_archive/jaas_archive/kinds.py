@@ -1,15 +1,19 @@
 """The registry of file kinds: for each event that carries a file, where its link, identity, name and lifetime are."""
 
 import hashlib
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from urllib.parse import quote, unquote, urlsplit
 
-from jaas_archive.events import LINK_REMOVED, Event, Json, milliseconds
+from jaas_archive.events import DOCUMENTED_TYPES, LINK_REMOVED, Event, Json, milliseconds
 from jaas_archive.names import compact_time, safe_file_stem, safe_name, suffix_of
 
 _HOUR_MS = 3_600_000
 _LONGEST_LIFE_HOURS = 72
 _LONGEST_TITLE = 1_000
+_WHOLE_LINK = re.compile(r"https?://\S+", re.IGNORECASE)
 _ASCII = "".join(map(chr, range(0x80)))
 
 
@@ -113,6 +117,11 @@ SCREENSHOT = FileKind(
     name="screenshot", event_type="", link_fields=(), lifetime_hours=24, stem="screenshots/{time}_{id8}"
 )
 """A picture of which a list tells, and no event."""
+OTHER = FileKind(name="other", event_type="", link_fields=(), lifetime_hours=24, stem="other/{title}_{time}_{id8}")
+"""What an event brings that 8x8 does not document."""
+KIND_NAMES = frozenset(kind.name for kind in (*KINDS, OTHER))
+MAX_OTHER_FILES = 50
+"""Of one event; links beyond are not followed."""
 _BY_EVENT_TYPE = {kind.event_type: kind for kind in KINDS}
 _BY_NAME = {kind.name: kind for kind in KINDS}
 
@@ -140,17 +149,27 @@ class AnnouncedFile:
 
 def with_link(event_type: str, data: Json, link: str) -> Json:
     """The data of a journaled event with its link put back in place."""
-    return data | {_BY_EVENT_TYPE[event_type].link_fields[0]: link}
+    kind = _BY_EVENT_TYPE.get(event_type)
+    if kind:
+        return data | {kind.link_fields[0]: link}
+    # Of a file that is not documented nobody knows where its link was, and any place does.
+    return (data if isinstance(data, dict) else {}) | {"link": link}
 
 
-def announced_file(event: Event) -> AnnouncedFile | None:
-    """The file that the event carries; None if it carries none."""
-    kind = _BY_EVENT_TYPE.get(event.type)
+def announced_files(event: Event) -> tuple[AnnouncedFile, ...]:
+    """The files that the event carries: one, or as many as there are links in an event that is not documented."""
+    if kind := _BY_EVENT_TYPE.get(event.type):
+        links = [link for link in (_link(event.fields.get(name)) for name in kind.link_fields) if link]
+        return (_announced(event, kind, *links),) if links else ()
+    if event.type in DOCUMENTED_TYPES:
+        return ()
+    files = (_announced(event, OTHER, link) for link in islice(_links_in(event.data), MAX_OTHER_FILES))
+    return tuple({file.id: file for file in files}.values())
+
+
+def _announced(event: Event, kind: FileKind, link: str, *other_links: str) -> AnnouncedFile:
     fields = event.fields
-    links = [link for link in (_link(fields.get(name)) for name in kind.link_fields) if link] if kind else []
-    if kind is None or not links:
-        return None
-    file_id, id8 = _identity(kind, fields, links[0])
+    file_id, id8 = _identity(kind, fields, link)
     starts_at_ms = milliseconds(fields.get(kind.time_field))
     expires_at_ms = milliseconds(fields.get("linkExpiration"))
     if expires_at_ms is None or expires_at_ms <= event.timestamp_ms:
@@ -158,12 +177,15 @@ def announced_file(event: Event) -> AnnouncedFile | None:
     # A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days.
     expires_at_ms = min(expires_at_ms, event.timestamp_ms + _LONGEST_LIFE_HOURS * _HOUR_MS)
     title = next(filter(None, (_text(fields.get(name)) for name in kind.title_fields)), "")[:_LONGEST_TITLE]
-    takes_name = "{file_name}" in kind.stem
+    if kind is OTHER:
+        title, suffix = event.type, suffix_of(_object_name(link))
+    else:
+        suffix = suffix_of(title) if "{file_name}" in kind.stem else ""
     return AnnouncedFile(
         kind=kind,
         id=file_id,
-        link=links[0],
-        other_links=tuple(links[1:]),
+        link=link,
+        other_links=other_links,
         deadline_ms=expires_at_ms,
         stem=kind.stem.format(
             time=compact_time(starts_at_ms or event.timestamp_ms),
@@ -171,7 +193,7 @@ def announced_file(event: Event) -> AnnouncedFile | None:
             title=safe_name(title) if title else id8,
             file_name=safe_file_stem(title) if title else id8,
         ),
-        suffix=suffix_of(title) if takes_name else "",
+        suffix=suffix,
         title=title,
         owner_id=_text(fields.get(kind.owner_field)),
         announced_bytes=_whole_number(fields.get("fileSize")),
@@ -213,6 +235,19 @@ def _identity(kind: FileKind, fields: Json, link: str) -> tuple[str, str]:
 def _link(value: object) -> str:
     """A link; what is not ASCII in it stands for its UTF-8, percent-encoded."""
     return quote(value.strip(), safe=_ASCII) if isinstance(value, str) and value != LINK_REMOVED else ""
+
+
+def _links_in(value: Json) -> Iterator[str]:
+    """Every text that is a link and nothing else."""
+    match value:
+        case str() if _WHOLE_LINK.fullmatch(value.strip()):
+            yield _link(value)
+        case list():
+            for element in value:
+                yield from _links_in(element)
+        case dict():
+            for element in value.values():
+                yield from _links_in(element)
 
 
 def _object_name(link: str) -> str:

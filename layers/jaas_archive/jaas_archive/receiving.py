@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
+from jaas_archive.choices import Choice
 from jaas_archive.errors import AppNotAllowedError, ArchiveError, NotReadyError, RequestError, SignatureError
-from jaas_archive.events import is_settings_request, parse_body, read_event
-from jaas_archive.kinds import announced_file
+from jaas_archive.events import Event, Json, is_settings_request, parse_body, read_event, without_links
+from jaas_archive.kinds import OTHER, AnnouncedFile, with_link
 from jaas_archive.messages import EventMessage
 from jaas_archive.queues import ClaimBucket, Queue, fit
 from jaas_archive.signature import SignatureHeader, verify
@@ -91,6 +92,7 @@ class Receiver:
     meeting_queue: Queue
     download_queue: Queue
     claims: ClaimBucket
+    choice: Choice
     signature_tolerance_seconds: int
     allowed_app_ids: frozenset[str]
     clock: Callable[[], float] = time.time
@@ -149,8 +151,8 @@ class Receiver:
             raise AppNotAllowedError("this archive does not serve this app; compare AllowedAppIds")
         body = fit(EventMessage(document, received_at_ms), self.claims)
         self.meeting_queue.send(body)
-        if announced_file(event):
-            self.download_queue.send(body)
+        for file in self.choice.files_of(event):
+            self.download_queue.send(self._alone(event, file, received_at_ms) if file.kind is OTHER else body)
         return Answer(
             HTTPStatus.ACCEPTED,
             {"status": "accepted"},
@@ -158,3 +160,8 @@ class Receiver:
             event_type=event.type,
             session_id=event.session_id,
         )
+
+    def _alone(self, event: Event, file: AnnouncedFile, received_at_ms: int) -> str:
+        """A message of its own for one of the files of an event."""
+        data: Json = with_link(event.type, without_links(event.data), file.link)
+        return fit(EventMessage(event.document | {"data": data}, received_at_ms), self.claims)

@@ -12,7 +12,7 @@ from jaas_archive.attendance import seconds_present
 from jaas_archive.authors import Author, Confidence, directory
 from jaas_archive.captions import Caption, web_vtt
 from jaas_archive.conversation import SPEECH, Line, filled_in, live_lines, numbered
-from jaas_archive.events import Event, Json
+from jaas_archive.events import DOCUMENTED_TYPES, Event, Json
 from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.kinds import KINDS
 from jaas_archive.meetings import message_name
@@ -26,9 +26,9 @@ _MAX_CONTENT_BYTES = 300_000
 """An item holds 400 KB; a longer message is cut in the table and whole in the archived file."""
 _DAY_MS = 86_400_000
 _MAX_DAYS = 31
-# What may come, or be told, long after the meeting.
+# What may come, or be told, long after the meeting; nobody knows of types that are not documented.
 _AFTERMATH = frozenset(
-    {"SPEAKER_STATS", "AGGREGATED_REACTIONS", "FEEDBACK", "USAGE", "SETTINGS_PROVISIONING", "CERTIFIED_REC_UPLOADED"}
+    {"SPEAKER_STATS", "AGGREGATED_REACTIONS", "FEEDBACK", "USAGE", "SETTINGS_PROVISIONING"}
     | {"SCREEN_SHARING_HISTORY", "DOCUMENT_DELETED"}
     | {kind.event_type for kind in KINDS}
 )
@@ -292,7 +292,7 @@ def _captions(messages: Sequence[_Message], files: Sequence[FileRecord]) -> dict
 
 def _duration(session: Session, events: Sequence[Event]) -> tuple[int, int]:
     """From when to when the meeting went on; an archive that hears of it late does not make it longer."""
-    meeting = [event for event in events if event.type not in _AFTERMATH] or list(events)
+    meeting = [event for event in events if event.type in DOCUMENTED_TYPES - _AFTERMATH] or list(events)
     times = [event.timestamp_ms for event in meeting] or [session.started_at_ms]
     started = [event.timestamp_ms for event in meeting if event.type == "ROOM_CREATED" and not _is_breakout(event)]
     ended = [event.timestamp_ms for event in meeting if event.type == "ROOM_DESTROYED" and not _is_breakout(event)]

@@ -22,7 +22,7 @@ from crc32c import crc32c
 from jaas_archive.archive import Archive, Part, PartLostError
 from jaas_archive.connections import Stop, StoppedError, Transport
 from jaas_archive.crc import as_text, combined
-from jaas_archive.errors import MismatchError, SourceUnavailableError, TryLaterError
+from jaas_archive.errors import LinkRefusedError, MismatchError, SourceUnavailableError, TryLaterError
 from jaas_archive.links import AllowedOrigins
 from jaas_archive.mp4 import seekable_file
 from jaas_archive.ranges import RangeReader
@@ -40,6 +40,9 @@ LARGEST_USUAL_PART_BYTES = 32 * MIB
 """Larger parts would save requests, but lose more when an invocation ends. Beyond 312 GiB their number decides."""
 _USUAL_PARTS = 32
 MAX_PARTS = 10_000
+LARGEST_FILE_BYTES = MAX_PARTS * (5 << 30)
+"""What S3 takes as one object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html). No smaller limit: it
+would save little, since memory does not grow with the file, and could cost a recording."""
 WORKERS = 8
 FIRST_WORKERS = 2
 """On a fast source two use all that a process can, and more get in each other's way; on a slow one the others join."""
@@ -116,7 +119,7 @@ class Copier:
         Raises:
             HandOverError: the time is over; what was copied stays.
             SourceUnavailableError: the source does not give the file now, or gave another one than it announced.
-            LinkRefusedError: the link may not be fetched.
+            LinkRefusedError: the link may not be fetched, or leads to what is too large.
             KeyTakenError: another object has the key.
             UploadGoneError: the upload was completed, or given up, by somebody else.
             AwsUnavailableError: S3 failed, again and again.
@@ -137,6 +140,8 @@ class Copier:
         try:
             stream = reader.open(job.link)
             info, head = stream.info, bytearray(HEAD_BYTES)
+            if (info.length or 0) > LARGEST_FILE_BYTES:
+                raise LinkRefusedError(f"the source announced {info.length} bytes, more than an object may have")
             del head[stream.read_into(memoryview(head)) :]
             destination = job.destination(info, bytes(head))
             if info.length is None or not (info.ranges and job.ranges):

@@ -14,7 +14,7 @@ from jaas_archive.names import iso_time
 from jaas_archive.page import byte_size, clock, duration, hue, initials, render_page
 from local.recording import make_small_recording
 from tests.page.conftest import Visit, record_of
-from tests.sample_meeting import ADA, START_MS, Sample, event, participant
+from tests.sample_meeting import ADA, MINUTE_MS, START_MS, Sample, event, participant
 
 DESKTOP = {"viewport": {"width": 1360, "height": 900}, "timezone_id": "Europe/Lisbon", "locale": "en-GB"}
 DARK = DESKTOP | {"color_scheme": "dark"}
@@ -118,6 +118,14 @@ def test_a_line_leads_to_its_moment_of_the_recording(visit: Visit, recording: Pa
 
 def _later(iso: str, shift_ms: int) -> str:
     return iso_time((milliseconds(iso) or 0) + shift_ms)
+
+
+def test_a_line_without_a_time_shows_none(visit: Visit) -> None:
+    sample = Sample()
+    during = Line(START_MS + 6 * MINUTE_MS, "chat", ADA, "when?", time_known=False)
+    visit.open(record_of(replace(sample, lines=[*sample.lines, (during,)])).document)
+    line = visit.page.locator("#lines li", has_text="when?")
+    assert (line.locator("time, button").count(), line.locator("div + span").inner_text()) == (0, "\N{EN DASH}")
 
 
 def test_without_the_recording_the_page_says_what_to_do(visit: Visit) -> None:

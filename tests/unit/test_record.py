@@ -238,6 +238,15 @@ def test_captions_are_named_like_their_recording() -> None:
     assert "00:01:24.000 --> 00:01:29.785\n<v Ada Nwosu>Good morning. I have started" in first
 
 
+def test_a_line_without_a_time_is_no_caption_and_says_so() -> None:
+    sample = Sample()
+    during = Line(START_MS + 6 * MINUTE_MS, "speech", "", "when?", "Ada Nwosu", time_known=False)
+    made = make_record(sample.session, in_order(sample.events), sample.files, [(during,)])
+    assert not any("when?" in text for text in made.captions.values())
+    (entry,) = [message for message in made.document["messages"] if message["content"] == "when?"]
+    assert entry["time_unknown"] is True
+
+
 def test_a_line_of_two_files_counts_once() -> None:
     sample = Sample()
     twice = replace(sample, lines=[*sample.lines, sample.lines[0]])

@@ -129,12 +129,12 @@ def milliseconds(value: Json) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        number = int(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return _iso_milliseconds(value) if isinstance(value, str) else None
     if 0 < number < _EARLIEST_MS:
         number *= 1000
-    return number if _EARLIEST_MS <= number <= _LATEST_MS else None
+    return round(number) if _EARLIEST_MS <= number <= _LATEST_MS else None
 
 
 def _iso_milliseconds(text: str) -> int | None:

@@ -165,6 +165,7 @@ def _message_item(message: _Message) -> dict[str, Json]:
             "gsi1pk": f"PERSON#{author.user_id}" if of_person else None,
             "gsi1sk": f"MESSAGE#{iso_time(line.timestamp_ms)}" if of_person else None,
             "timestamp": line.timestamp_ms,
+            "time_unknown": None if line.time_known else True,
             "source": line.source,
             "content": content,
             "content_cut": True if content != line.content else None,
@@ -184,6 +185,7 @@ def _message_entry(message: _Message) -> dict[str, Json]:
     return _without_blanks(
         {
             "at": iso_time(line.timestamp_ms),
+            "time_unknown": None if line.time_known else True,
             "source": line.source,
             "content": line.content,
             "jid": line.jid,
@@ -277,7 +279,7 @@ def _captions(messages: Sequence[_Message], files: Sequence[FileRecord]) -> dict
     spoken = [
         Caption(message.line.timestamp_ms, message.author.name, message.line.content)
         for message in messages
-        if message.line.source == SPEECH
+        if message.line.source == SPEECH and message.line.time_known
     ]
     return {
         str(PurePosixPath(file.key).with_suffix(".vtt")): text

@@ -109,6 +109,12 @@ def test_the_surest_rung_wins() -> None:
     assert author(chat(ADA, name="A third"), joined(ADA), other).matched_by == "full_jid"
 
 
+def test_a_caller_who_is_a_participant_too_goes_by_that_name() -> None:
+    caller = event("DIAL_IN_STARTED", 0.9, {"nick": "+351 21", "participantJid": ADA, "participantId": ADA[:8]})
+    found = author(chat(ADA), joined(ADA), caller)
+    assert (found.name, found.matched_by, found.confidence) == ("Ada Nwosu", "full_jid", "certain")
+
+
 def test_an_address_of_two_people_names_nobody() -> None:
     twin = joined(JON) | {"idempotencyKey": "twin"}
     twin["data"] |= {"participantJid": BARE_ADA, "participantFullJid": f"{BARE_ADA}/other"}

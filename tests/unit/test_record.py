@@ -69,6 +69,14 @@ def test_rejoins_are_stays_of_one_person() -> None:
     assert tom["talk_seconds"] == 364
 
 
+def test_coming_and_going_in_one_moment_is_a_short_stay_or_a_reconnection() -> None:
+    comings = [event("PARTICIPANT_JOINED", at, participant(ADA)) for at in (1, 5, 7)]
+    goings = [event("PARTICIPANT_LEFT", at, participant(ADA)) for at in (1, 7, 9)]
+    ada = person(record(*comings, *goings, event("ROOM_DESTROYED", 20)), "Ada Nwosu")
+    stays = [(stay["joined_at"][14:16], stay["left_at"][14:16]) for stay in ada["stays"]]
+    assert stays == [("01", "01"), ("05", "07"), ("07", "09")]
+
+
 def test_breakouts_are_stays_in_another_room() -> None:
     ada = person(sample_record(), "Ada Nwosu")
     assert [(stay["room"], stay["left_because"]) for stay in ada["stays"]] == [

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from jaas_archive.meetings import FileRecord, FileStatus, Session, StoredEvent
+from jaas_archive.files import FileRecord, FileStatus
+from jaas_archive.meetings import StoredEvent
+from jaas_archive.sessions import Session
 
 JOURNAL_NAME = "journal.jsonl.gz"
 JOURNAL_TYPE = "application/gzip"

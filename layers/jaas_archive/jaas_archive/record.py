@@ -13,10 +13,12 @@ from jaas_archive.authors import Author, Confidence, directory
 from jaas_archive.captions import Caption, web_vtt
 from jaas_archive.conversation import SPEECH, Line, filled_in, live_lines, numbered
 from jaas_archive.events import Event, Json
+from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.kinds import KINDS
-from jaas_archive.meetings import FileRecord, FileStatus, Session, message_name
+from jaas_archive.meetings import message_name
 from jaas_archive.names import iso_day, iso_time
 from jaas_archive.people import MAIN_ROOM, Connection, Guests, Person, Stay, connections, guests
+from jaas_archive.sessions import Session
 from jaas_archive.traces import traces
 
 SCHEMA_VERSION = 1

@@ -28,7 +28,7 @@ def author(line: Line, *documents: dict[str, Any]) -> Author:
     return answer
 
 
-def chat(jid: str, **more: str) -> Line:
+def chat(jid: str, **more: Any) -> Line:
     return Line(START_MS, "chat", jid, "hello", **more)
 
 

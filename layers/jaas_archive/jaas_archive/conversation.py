@@ -112,8 +112,8 @@ def live_lines(events: Iterable[Event]) -> tuple[Line, ...]:
 def filled_in(from_files: Sequence[Sequence[Line]], live: Sequence[Line]) -> tuple[Line, ...]:
     """The lines of the files, and live chunks for where no transcript speaks.
 
-    A transcript speaks from its first line to its last, a little before and after included, and without any time for the
-    whole meeting; a chunk outside of that with words that a file has at about the same time is the same line too.
+    A transcript speaks from its first line to its last, a little before and after included, and without any time for
+    the whole meeting; a chunk outside of that with words that a file has at about the same time is the same line too.
     """
     spans = [span for lines in from_files if (span := _span([line for line in lines if line.source == SPEECH]))]
     spoken: defaultdict[str, list[int]] = defaultdict(list)

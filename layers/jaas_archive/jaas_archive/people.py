@@ -43,8 +43,8 @@ class Stay:
 class Connection:
     """One connection to the meeting under one JID; `kind` is `participant`, `phone` or `sip`.
 
-    `key` names it in the table; it is blank for a connection of which no event tells the JID. `is_participant` says that
-    JaaS told of it as a participant; it does of some callers too.
+    `key` names it in the table; it is blank for a connection of which no event tells the JID. `is_participant` says
+    that JaaS told of it as a participant; it does of some callers too.
     """
 
     key: str

@@ -224,6 +224,26 @@ def test_a_phone_needs_no_sideways_scrolling(visit: Visit) -> None:
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@pytest.mark.parametrize("visit", [DESKTOP, PHONE], indirect=True, ids=["desktop", "phone"])
+def test_names_as_long_as_a_book_do_not_bury_the_meeting(visit: Visit) -> None:
+    book = "Wołodymyr-" * 10_000
+    document = sample_document()
+    document["room"] = book
+    document["people"][0] |= {"name": book, "email": book, "also_named": [book]}
+    document["messages"][0]["name"] = document["reactions"][0]["reaction"] = document["files"][4]["reason"] = book
+    document["polls"][0] |= {"question": book, "asked_by": book}
+    document["polls"][0]["answers"][0] |= {"name": book, "voters": [book]}
+    visit.open(document)
+    assert visit.page.evaluate("document.documentElement.scrollHeight") < 9_000
+    assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("visit", [PHONE], indirect=True)
+def test_a_phone_shows_the_line_of_time_above_the_people(visit: Visit) -> None:
+    visit.open(sample_document())
+    assert visit.page.is_visible(".people thead .axis text")
+
+
 @pytest.mark.parametrize("visit", [NO_SCRIPT], indirect=True)
 def test_everything_can_be_read_without_scripts(visit: Visit) -> None:
     visit.open(sample_document())

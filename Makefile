@@ -21,7 +21,7 @@ find_python = for python in \
 	    .tools/python/cpython-3.13*/bin/python3.13; do \
 	    "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done
 
-.PHONY: help demo test bench bench-copy bench-scaling bench-cost check lock format clean
+.PHONY: help demo test chaos bench bench-copy bench-scaling bench-cost check lock format clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -30,6 +30,9 @@ demo: $(ENVIRONMENTS) ## play a meeting against the stack on this machine; KEEP=
 
 test: $(ENVIRONMENTS) ## run all tests, the last ones on the deployed stack
 	@.venv/bin/python -m pytest
+
+chaos: $(ENVIRONMENTS) ## meetings at random while everything fails, compared with what was sent; SEED, MEETINGS=200
+	@.venv/bin/python -m local.chaos $(if $(SEED),--seed $(SEED)) $(if $(MEETINGS),--meetings $(MEETINGS))
 
 bench: bench-copy bench-scaling bench-cost ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
 

@@ -91,15 +91,15 @@ class Cloud:
         """How it ended, None while it runs."""
         return self._process.poll()
 
-    def workers(self, function: str) -> list[int]:
-        """The processes that run a function, by a part of its name."""
-        lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
-        processes = [line.split(maxsplit=2) for line in lines.stdout.splitlines()]
-        return [
-            int(pid)
-            for pid, parent, command in processes
+    def workers(self, function: str) -> dict[int, int]:
+        """The processes that run a function, by a part of its name, and the KiB of memory that each has."""
+        lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss=,args="], capture_output=True, text=True, check=True)
+        processes = [line.split(maxsplit=3) for line in lines.stdout.splitlines()]
+        return {
+            int(pid): int(kibibytes)
+            for pid, parent, kibibytes, command in processes
             if int(parent) == self._process.pid and "ministack-lambda-" in command and function in command
-        ]
+        }
 
     def environment(self) -> dict[str, str]:
         """What the AWS CLI, SAM and the SDKs need to talk to this cloud."""

@@ -157,7 +157,7 @@ class _Inventor:
             self._tell_of(stay)
         if large_recording:
             self._record(0, rng.randint(72 * _MIB, 96 * _MIB))
-        for number in range(rng.choice((0, 0, 1, 1, 1, 2))):
+        for number in range(rng.choice((0, 0, 0, 1, 1, 2))):
             self._record(number + 1, rng.randint(0, 200 * _KIB))
         for breakout in sorted({stay.breakout for stay in stays}):
             if breakout or rng.random() < _CHAT_SHARE:
@@ -175,7 +175,7 @@ class _Inventor:
 
     def _people(self) -> list[Person]:
         rng = self._rng
-        tellings = [Telling.FULL, *rng.choices(list(Telling), weights=(4, 3, 1, 2), k=rng.randint(0, 3))]
+        tellings = [Telling.FULL, *rng.choices(list(Telling), weights=(4, 3, 1, 2), k=rng.randint(0, 2))]
         people = []
         # Two people may well have the same name.
         for telling, name in zip(tellings, rng.choices(NAMES, k=len(tellings)), strict=True):
@@ -190,7 +190,7 @@ class _Inventor:
         rng, breakout = self._rng, new_uuid(self._rng)
         stays = []
         for person in people:
-            rooms = rng.choice((("",), ("",), ("", ""), ("", breakout), ("", breakout, "")))
+            rooms = rng.choice((("",), ("",), ("",), ("",), ("", ""), ("", breakout)))
             bounds = sorted(rng.sample(range(self._starts_ms + 1000, self._ends_ms - 1000), 2 * len(rooms)))
             for room, from_ms, until_ms in zip(rooms, bounds[::2], bounds[1::2], strict=True):
                 jid = f"{new_uuid(rng)}@{DOMAIN}/{random_text(rng, 12)}"
@@ -237,7 +237,6 @@ class _Inventor:
             starts_at_ms,
         )
         self._tell("RECORDING_STARTED", starts_at_ms - 300, {"conference": self._room})
-        self._tell("RECORDING_ENDED", ends_at_ms + 300, {"conference": self._room})
         data = {
             "recordingSessionId": recording_id,
             "startTimestamp": starts_at_ms,
@@ -269,7 +268,7 @@ class _Inventor:
         rng = self._rng
         has_file, has_live = rng.choice(((False, False), (True, False), (False, True), (True, True)))
         spoken = []
-        for _ in range(rng.randint(1, 6)):
+        for _ in range(rng.randint(1, 4)):
             stay = rng.choice(stays)
             spoken.append((rng.randint(stay.from_ms, stay.until_ms), rng.choice(SPEECH)[1], stay))
         if has_file:

@@ -28,7 +28,7 @@ from local.story import Archive, put_secret
 
 _QUEUES = ("DownloadQueueUrl", "UrgentDownloadQueueUrl", "MeetingQueueUrl")
 _FUNCTIONS = ("Receiver", "Downloader", "TranscriptEnricher")
-_SENDERS = 8
+_SENDERS = 4
 _PATIENCE = Backoff(longest_seconds=5, tries=100)
 _COPY_SECONDS = 40
 _POLL_SECONDS = 1.0
@@ -66,12 +66,18 @@ def running_chaos(seed: int) -> Iterator["Chaos"]:
         proxy = exits.enter_context(Proxy(f"http://127.0.0.1:{port}", faults.take))
         cloud = exits.enter_context(running_cloud(port=port, functions_endpoint=proxy.url, keeps_state=True))
         build()
-        stack = deploy(cloud, parameters=_parameters(server, "INFO"))
+        stack = deploy(cloud, parameters=_parameters(server, first_retry_seconds=1))
         yield Chaos(stack, server, faults, seeded(f"chaos {seed} disturbances"))
 
 
-def _parameters(server: FileServer, log_level: str) -> dict[str, str]:
-    return {"AllowedLinkOrigins": server.origin, "LogLevel": log_level}
+def _parameters(server: FileServer, *, first_retry_seconds: int) -> dict[str, str]:
+    return {
+        "AllowedLinkOrigins": server.origin,
+        "FirstRetrySeconds": str(first_retry_seconds),
+        # Every worker is a process of this machine, which takes seconds to start.
+        "DownloaderConcurrency": "4",
+        "EnricherConcurrency": "3",
+    }
 
 
 @dataclass(slots=True)
@@ -115,36 +121,42 @@ class Chaos:
         secret = f"whsec_{secrets.token_hex(16)}"
         put_secret(self.stack, secret)
         url, headers = self.stack.webhook()
-        room, failed, tries = threading.Semaphore(2 * _SENDERS), threading.Event(), Counter[str]()
+        room, stopped, tries = threading.Semaphore(2 * _SENDERS), threading.Event(), Counter[str]()
         lock = threading.Lock()
+
+        def pause(seconds: float) -> None:
+            if stopped.wait(seconds):
+                raise ChaosError("stopped")
 
         def send(post: Post) -> None:
             event, meeting = plan.event(post), plan.meetings[post.meeting]
             try:
-                delivery = client.deliver(
-                    event.body(links[post.meeting][meeting.files.index(event.file)].url) if event.file else event.body()
-                )
-                if not delivery.accepted:
-                    failed.set()
+                link = links[post.meeting][meeting.files.index(event.file)].url if event.file else ""
+                delivery = client.deliver(event.body(link))
                 with lock:
                     tries["sent"] += delivery.tries
+                    tries["refused"] += not delivery.accepted
             finally:
                 room.release()
 
         with (
-            WebhookClient(url, secret, headers, _PATIENCE, timeout_seconds=30, workers=_SENDERS) as client,
+            WebhookClient(url, secret, headers, _PATIENCE, timeout_seconds=30, workers=_SENDERS, sleep=pause) as client,
             ThreadPoolExecutor(_SENDERS, "jaas") as pool,
         ):
-            for number, step in enumerate(plan.steps, 1):
-                if isinstance(step, Disturbance):
-                    on_progress(f"{number} of {len(plan.steps)} sent, {step}")
-                    self._disturb(step)
-                    continue
-                room.acquire()
-                pool.submit(send, step)
-                if not number % 100:
-                    on_progress(f"{number} of {len(plan.steps)} sent, {self.faults.injected.total()} AWS faults")
-        if failed.is_set():
+            try:
+                for number, step in enumerate(plan.steps, 1):
+                    if isinstance(step, Disturbance):
+                        on_progress(f"{number} of {len(plan.steps)} sent, {step}")
+                        self._disturb(step)
+                        continue
+                    room.acquire()
+                    pool.submit(send, step)
+                    if not number % 100:
+                        on_progress(f"{number} of {len(plan.steps)} sent, {self.faults.injected.total()} AWS faults")
+            except BaseException:
+                stopped.set()
+                raise
+        if tries["refused"]:
             raise ChaosError(f"the webhook did not take an event, {_PATIENCE.tries} times")
         return tries["sent"]
 
@@ -155,14 +167,14 @@ class Chaos:
         match disturbance:
             case Disturbance.KILL:
                 for function in _FUNCTIONS:
-                    workers = cloud.workers(f"{function}Function")
+                    workers = list(cloud.workers(f"{function}Function"))
                     victims = workers if function == "Downloader" else self.rng.sample(workers, min(1, len(workers)))
                     for pid in victims:
                         with suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
                             self.disturbed[f"machines: {function}'s worker killed"] += 1
             case Disturbance.REDEPLOY:
-                deploy(cloud, parameters=_parameters(self.files, "DEBUG"))
+                deploy(cloud, parameters=_parameters(self.files, first_retry_seconds=2))
                 self.disturbed[f"machines: {disturbance}"] += 1
             case Disturbance.RESTART:
                 cloud.restart()

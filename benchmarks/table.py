@@ -21,8 +21,9 @@ from botocore.config import Config
 
 from jaas_archive.conversation import Line
 from jaas_archive.events import read_event
-from jaas_archive.meetings import Meetings, Session
+from jaas_archive.meetings import Meetings
 from jaas_archive.record import make_record
+from jaas_archive.sessions import Session
 from jaas_archive.traces import in_order
 from local.cloud import running_cloud
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from jaas_archive.conversation import Line
 from jaas_archive.events import Event, read_event
-from jaas_archive.meetings import FileRecord, FileStatus, Session
+from jaas_archive.files import FileRecord, FileStatus
+from jaas_archive.sessions import Session
 
 APP = "vpaas-magic-cookie-96f0941768964ab380ed0fbada7a502f"
 SESSION_ID = "9a441d60-ceaf-4eba-b0a8-a7d940a76e1b"

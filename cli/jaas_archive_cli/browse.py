@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from jaas_archive.files import FileStatus
 from jaas_archive.items import plain_values, session_pk
-from jaas_archive.meetings import FileStatus
 from jaas_archive.names import iso_time
 from jaas_archive_cli.stack import Stack
 

@@ -181,7 +181,7 @@ class Doctor:
             return Check(name, ok=False, found=f"the webhook answered {status}", next_step=step)
         try:
             while self.clock() - began < self.wait_seconds:
-                session = self.stack.meetings.session(session_id)
+                session = self.stack.meetings.sessions.get(session_id)
                 if session and self.stack.archive.find(f"{session.folder}/meeting.json"):
                     seconds = self.clock() - began
                     return Check(name, ok=True, found=f"in the archive after {seconds:.1f} s, removed again")
@@ -220,7 +220,7 @@ class Doctor:
             return error.code
 
     def _clean_up(self, session_id: str) -> None:
-        session = self.stack.meetings.session(session_id)
+        session = self.stack.meetings.sessions.get(session_id)
         bucket = self.stack.outputs["ArchiveBucketName"]
         if session:
             pages = self.stack.s3.get_paginator("list_object_versions").paginate(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from jaas_archive.auditing import RISK_MS
 from jaas_archive.errors import ArchiveError
 from jaas_archive.events import read_event
+from jaas_archive.files import file_sort_key
 from jaas_archive.kinds import announced_file
-from jaas_archive.meetings import file_sort_key
 from jaas_archive.messages import EventMessage
 from jaas_archive.queues import unfold
 from jaas_archive_cli.stack import Stack

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from jaas_archive.backlog import OpenFile
 from jaas_archive.events import read_event
-from jaas_archive.meetings import FileStatus
+from jaas_archive.files import FileStatus
 from jaas_archive.messages import EventMessage
 from jaas_archive.queues import Queue, fit
 from jaas_archive.requeueing import message_of
@@ -47,7 +47,7 @@ def replay(
         files = [message for file in _open_files(stack, session_id) if (message := _announced(stack, file))]
         if send and messages:
             # The journal has these events, so they are no news by themselves.
-            stack.meetings.ask_for_projection(session_id)
+            stack.meetings.sessions.ask_for_projection(session_id)
             for message in messages:
                 meeting_queue.send(fit(message, stack.claims))
         if send:

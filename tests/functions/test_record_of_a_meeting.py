@@ -91,16 +91,16 @@ def tell(world: World, one: Any) -> str:
     session_id = enricher.note(EventMessage(announcement, START_MS))
     file = announced_file(read_event(announcement, received_at_ms=START_MS))
     assert file
-    session = enricher.meetings.session(session_id)
+    session = enricher.meetings.sessions.get(session_id)
     assert session
     body = json.dumps(content).encode()
     key = f"{session.folder}/{file.stem}.json"
-    record = enricher.meetings.announce(session_id, file, now_ms=0)
+    record = enricher.meetings.files.announce(session_id, file, now_ms=0)
     metadata = {"file": f"{session_id}/{record.sort_key}"}
     if record.status != "archived":
         stored = StoredObject(key, len(body), "yZRlqg==", "application/json", metadata | {"source-etag": "etag"})
         world.s3.put_object(Bucket=ARCHIVE, Key=key, Body=body, ContentType=stored.content_type, Metadata=metadata)
-        enricher.meetings.finish_copy(session_id, record.sort_key, stored, now_ms=START_MS)
+        enricher.meetings.files.finish(session_id, record.sort_key, stored, now_ms=START_MS)
     enricher.note(FileChangedMessage(session_id, record.sort_key))
     return session_id
 

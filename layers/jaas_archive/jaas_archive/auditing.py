@@ -11,8 +11,9 @@ from aws_lambda_powertools import Logger
 from jaas_archive.archive import Archive
 from jaas_archive.backlog import Backlog, DueSession, JournaledEvent, KnownFile, OpenFile
 from jaas_archive.errors import ArchiveError
+from jaas_archive.files import FileStatus
 from jaas_archive.findings import Finding, FindingKind, message_about
-from jaas_archive.meetings import FileStatus, Meetings
+from jaas_archive.meetings import Meetings
 from jaas_archive.names import iso_time
 from jaas_archive.queues import ClaimBucket, Queue, fit
 from jaas_archive.requeueing import message_of
@@ -197,7 +198,7 @@ class Auditor:
         if self.backlog.is_noted(finding):
             return None
         if finding.session_id and not finding.room:
-            session = self.meetings.session(finding.session_id)
+            session = self.meetings.sessions.get(finding.session_id)
             finding = replace(finding, room=session.room if session else "")
         if not self.backlog.note(finding, now_ms=now_ms):
             return None

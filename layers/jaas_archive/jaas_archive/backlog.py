@@ -17,9 +17,19 @@ from botocore.exceptions import ClientError
 
 from jaas_archive.aws import error_code, translated
 from jaas_archive.events import Json
+from jaas_archive.files import FileStatus
 from jaas_archive.findings import Finding, FindingKind
-from jaas_archive.items import Item, item_key, new_item, plain_values, session_pk, typed, whole_number
-from jaas_archive.meetings import OPEN_FILE_SHARDS, FileStatus, shard_of
+from jaas_archive.items import (
+    OPEN_FILE_SHARDS,
+    Item,
+    item_key,
+    new_item,
+    plain_values,
+    session_pk,
+    shard_of,
+    typed,
+    whole_number,
+)
 from jaas_archive.names import iso_time
 
 if TYPE_CHECKING:

@@ -26,11 +26,14 @@ from jaas_archive.errors import (
     TryLaterError,
 )
 from jaas_archive.events import Event, read_event
-from jaas_archive.kinds import AnnouncedFile, announced_file, extension_of
-from jaas_archive.meetings import FileRecord, FileStatus, Meetings, Session, file_sort_key
+from jaas_archive.files import FileRecord, FileStatus, file_sort_key
+from jaas_archive.formats import format_of, is_web_page
+from jaas_archive.kinds import AnnouncedFile, announced_file
+from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage, FileChangedMessage, encode
 from jaas_archive.mp4 import inspect_mp4
 from jaas_archive.queues import Queue
+from jaas_archive.sessions import Session
 from jaas_archive.source import FileInfo
 from jaas_archive.uploads import KeyTakenError, UploadGoneError
 
@@ -42,6 +45,7 @@ GRACE_SECONDS = 24 * 3600
 _ATTEMPTS = 3
 _SHORTEST_LIMIT_SECONDS = 60
 
+_PAGE_SUFFIXES = (".htm", ".html")
 _FIRST_BOXES = frozenset({b"ftyp", b"free", b"skip", b"wide", b"pdin", b"moov", b"mdat"})
 
 logger = Logger(child=True)
@@ -75,8 +79,8 @@ class Downloader:
         file = announced_file(event)
         if file is None:
             raise InvalidMessageError("the download queue holds an event without a file")
-        session = self.meetings.ensure_session(event)
-        record = self.meetings.claim_copy(session.id, file, now_ms=self._now_ms(), lease_ms=LEASE_SECONDS * 1000)
+        session = self.meetings.sessions.ensure(event)
+        record = self.meetings.files.claim(session.id, file, now_ms=self._now_ms(), lease_ms=LEASE_SECONDS * 1000)
         if record.status is not FileStatus.ARCHIVED:
             task, stop = _Task(event, file, session, record), Stop(deadline)
             with self._heartbeat(task, keep, stop):
@@ -101,7 +105,7 @@ class Downloader:
             self._release(task, reason)
             raise
         now_ms = self._now_ms()
-        self.meetings.finish_copy(task.session.id, task.record.sort_key, stored, now_ms=now_ms)
+        self.meetings.files.finish(task.session.id, task.record.sort_key, stored, now_ms=now_ms)
         metrics.add_metric("FilesArchived", MetricUnit.Count, 1)
         metrics.add_metric("BytesArchived", MetricUnit.Bytes, stored.size)
         metrics.add_metric("SecondsToArchive", MetricUnit.Seconds, max(0, now_ms - task.event.timestamp_ms) / 1000)
@@ -115,10 +119,11 @@ class Downloader:
             link=task.file.link,
             destination=lambda info, head: task.destination(info, head, second=False, aside=aside),
             checkpoint=task.record.checkpoint,
-            save=lambda checkpoint: self.meetings.note_upload(task.session.id, task.record.sort_key, checkpoint),
+            save=lambda checkpoint: self.meetings.files.note_upload(task.session.id, task.record.sort_key, checkpoint),
             repeated=task.record.tries > 1,
             inspect=task.inspect,
             verify=not aside,
+            announced_bytes=task.file.announced_bytes,
         )
         for _ in range(_ATTEMPTS):
             try:
@@ -195,7 +200,7 @@ class Downloader:
         def beat() -> None:
             while not ended.wait(self.beat_seconds):
                 try:
-                    self.meetings.renew_copy(
+                    self.meetings.files.renew(
                         task.session.id, task.record, until_ms=self._now_ms() + LEASE_SECONDS * 1000
                     )
                     keep(LEASE_SECONDS)
@@ -216,15 +221,15 @@ class Downloader:
             thread.join()
 
     def _give_up(self, task: "_Task", status: FileStatus, reason: str, *, kept: StoredObject | None = None) -> None:
-        current = self.meetings.file(task.session.id, task.record.sort_key)
+        current = self.meetings.files.get(task.session.id, task.record.sort_key)
         if kept is None and current and current.checkpoint:
             self.archive.abort(current.checkpoint.key, current.checkpoint.upload_id)
-        self.meetings.give_up(task.session.id, task.record.sort_key, status, reason=reason, kept=kept)
+        self.meetings.files.give_up(task.session.id, task.record.sort_key, status, reason=reason, kept=kept)
         metrics.add_metric("FilesExpired" if status is FileStatus.EXPIRED else "FilesRefused", MetricUnit.Count, 1)
         self._tell(task.session, task.record)
 
     def _release(self, task: "_Task", reason: str, *, mismatched: bool = False) -> None:
-        self.meetings.release_copy(task.session.id, task.record, reason=reason, mismatched=mismatched)
+        self.meetings.files.release(task.session.id, task.record, reason=reason, mismatched=mismatched)
 
     def _tell(self, session: Session, record: FileRecord) -> None:
         self.meeting_queue.send(encode(FileChangedMessage(session.id, record.sort_key)))
@@ -262,15 +267,14 @@ class _Task:
             NotAFileError: what comes is not the file but what services send, with status 200, for an error.
         """
         kind = self.file.kind
-        start = head.lstrip()[:14].lower()
-        if start.startswith((b"<!doctype html", b"<html")):
+        if is_web_page(head) and self.file.suffix.lower() not in _PAGE_SUFFIXES:
             raise NotAFileError("the source sent a web page instead of the file")
         if kind.extension == ".mp4" and head[4:8] not in _FIRST_BOXES:
             raise NotAFileError("the source sent something that is no MP4")
-        if self.file.announced_bytes is not None and info.length not in (None, self.file.announced_bytes):
-            raise NotAFileError(f"the event announced {self.file.announced_bytes} bytes, the source {info.length}")
         extension, content_type = (
-            (kind.extension, kind.content_type) if kind.extension and kind.content_type else extension_of(head)
+            (kind.extension, kind.content_type)
+            if kind.extension and kind.content_type
+            else format_of(head, self.file.suffix)
         )
         seconds = self.file.duration_seconds
         metadata = {

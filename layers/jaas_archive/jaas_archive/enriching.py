@@ -16,12 +16,14 @@ from jaas_archive.archive import Archive, ObjectGoneError
 from jaas_archive.conversation import CHAT, SPEECH, Line, read_lines
 from jaas_archive.errors import InProgressError, InvalidMessageError
 from jaas_archive.events import Event, read_event, without_links
+from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.journal import JOURNAL_NAME, JOURNAL_TYPE, write_journal
 from jaas_archive.kinds import announced_file
-from jaas_archive.meetings import FileRecord, FileStatus, JournalEntry, Meetings, Session, StoredEvent, StoredRecords
+from jaas_archive.meetings import JournalEntry, Meetings, StoredEvent, StoredRecords
 from jaas_archive.messages import EventMessage, FileChangedMessage
 from jaas_archive.page import render_page
 from jaas_archive.record import MeetingRecord, make_record
+from jaas_archive.sessions import Session
 from jaas_archive.traces import in_order
 
 LEASE_MS = 310_000
@@ -51,7 +53,7 @@ class Enricher:
         """
         if isinstance(message, EventMessage):
             return self._note_event(message)
-        file = self.meetings.file(message.session_id, message.file)
+        file = self.meetings.files.get(message.session_id, message.file)
         if file is None:
             raise InvalidMessageError("the message speaks of a file that nobody announced")
         self.meetings.journal(message.session_id, [], [file])
@@ -63,23 +65,23 @@ class Enricher:
         Raises:
             InProgressError: another is at it, or news kept coming in faster than the record could be made.
         """
-        session = self.meetings.claim_projection(session_id, now_ms=self._now_ms(), lease_ms=LEASE_MS)
+        session = self.meetings.sessions.claim_projection(session_id, now_ms=self._now_ms(), lease_ms=LEASE_MS)
         if session is None:
             return None
         try:
             return self._make_until_current(session)
         except BaseException:
-            self.meetings.release_projection(session_id)
+            self.meetings.sessions.release_projection(session_id)
             raise
 
     def _make_until_current(self, session: Session) -> MeetingRecord:
         for _ in range(_MAX_ROUNDS):
             record = self._make(session)
             summary = record.summary | {"messages_digest": record.messages_digest}
-            if self.meetings.finish_projection(session, summary, now_ms=self._now_ms()):
+            if self.meetings.sessions.finish_projection(session, summary, now_ms=self._now_ms()):
                 logger.info("record written", session_id=session.id, version=session.version, **record.summary)
                 return record
-            session = self.meetings.session(session.id) or session
+            session = self.meetings.sessions.get(session.id) or session
         raise InProgressError("news of the session kept coming in", pause_seconds=1)
 
     def _make(self, session: Session) -> MeetingRecord:
@@ -109,9 +111,9 @@ class Enricher:
 
     def _note_event(self, message: EventMessage) -> str:
         event = read_event(message.document, received_at_ms=message.received_at_ms)
-        session = self.meetings.ensure_session(event)
+        session = self.meetings.sessions.ensure(event)
         if file := announced_file(event):
-            self.meetings.announce(session.id, file, now_ms=self._now_ms())
+            self.meetings.files.announce(session.id, file, now_ms=self._now_ms())
         content = json.dumps(without_links(event.document), ensure_ascii=False, separators=(",", ":"))
         object_key = ""
         if len(content.encode()) > MAX_JOURNALED_BYTES:

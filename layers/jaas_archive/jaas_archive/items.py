@@ -1,5 +1,6 @@
 """Items of the meetings table, in the shape in which DynamoDB sends and takes them."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,20 @@ from jaas_archive.events import Json
 type Item = dict[str, Any]
 """An item as DynamoDB sends it: each value under its type."""
 
+OPEN_FILE_SHARDS = 8
+"""Partitions of the index of open files: one alone would cap all writes at 1,000 a second."""
+
 _plain = TypeDeserializer().deserialize
 
 
 def session_pk(session_id: str) -> str:
     """The partition of a session."""
     return f"SESSION#{session_id}"
+
+
+def shard_of(session_id: str) -> int:
+    """Where in OpenFilesIndex a session's entries are."""
+    return hashlib.sha256(session_id.encode()).digest()[0] % OPEN_FILE_SHARDS
 
 
 def item_key(session_id: str, sort_key: str) -> Item:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from jaas_archive.archive import Archive
 from jaas_archive.enriching import Enricher
+from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.journal import JOURNAL_NAME, Journal, read_journal
-from jaas_archive.meetings import FileRecord, FileStatus, Meetings
+from jaas_archive.meetings import Meetings
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,12 +30,13 @@ _S3_OPERATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request, with its service's and operation's names in AWS's API."""
+    """A request, with its service's and operation's names in AWS's API, and headers by lower-case names."""
 
     service: str
     operation: str
     method: str
     target: str
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def _call(method: str, target: str, headers: dict[str, str]) -> Call:
         query = parse_qs(urlsplit(target).query, keep_blank_values=True)
         named = (name for (verb, word), name in _S3_OPERATIONS.items() if verb == method and word in query)
         operation = next(named, f"{method.capitalize()}Object")
-    return Call(service, operation or method, method, target)
+    return Call(service, operation or method, method, target, lower)
 
 
 def _content_type(service: str) -> str:

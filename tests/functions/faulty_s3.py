@@ -1,6 +1,7 @@
 """An S3 that lets requests fail on command: moto's, behind a proxy.
 
-It also adds to the answers of ListParts what S3 has there and moto has not: the parts' checksums.
+It also adds to the answers of ListParts what S3 has there and moto has not: the parts' checksums. And it can demand, as
+S3 does of a bucket with Object Lock, that each upload says how it is checked.
 """
 
 import re
@@ -14,6 +15,8 @@ from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.crc import as_text
 from local.proxy import Call, Fault, Proxy
+
+_PROOFS = {"content-md5", "x-amz-sdk-checksum-algorithm"}
 
 type Matches = Callable[[str, str], bool]
 """Whether a request, by method and target, is meant."""
@@ -34,6 +37,7 @@ class FaultyS3:
 
     def __init__(self, upstream: str) -> None:
         self.requests: list[tuple[str, str]] = []
+        self.locked = False
         self._orders: list[Order] = []
         self._checksums: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -57,6 +61,8 @@ class FaultyS3:
                 if order.seen < order.times and order.matches(call.method, call.target):
                     order.seen += 1
                     return order.fault
+        if self.locked and call.method == "PUT" and not _PROOFS & set(call.headers):
+            return Fault(status=400, code="InvalidRequest")
         return None
 
     def _with_checksums(self, call: Call, body: bytes, answer: bytes) -> bytes:

@@ -44,7 +44,7 @@ def s3() -> "S3Client":
 @cache
 def claims() -> ClaimBucket:
     """Where large events lie."""
-    return ClaimBucket(s3(), settings().claim_bucket_name)
+    return ClaimBucket(s3, settings().claim_bucket_name)
 
 
 @cache

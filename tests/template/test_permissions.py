@@ -174,3 +174,16 @@ def test_no_statement_allows_everybody() -> None:
         or "*" in as_list(statement.get("Principal", {}).get("AWS"))
     ]
     assert not open_to_all
+
+
+def test_with_meeting_notifications_the_enricher_may_publish_to_their_topic_and_nobody_else() -> None:
+    chosen = {
+        role: [
+            statement["Resource"]
+            for statement in statements(properties(role, MeetingNotifications="sns")["Policies"])
+            if {"Ref": "MeetingTopic"} in as_list(statement["Resource"])
+        ]
+        for role in ROLES
+    }
+    assert chosen == dict.fromkeys(ROLES, []) | {"TranscriptEnricherRole": [{"Ref": "MeetingTopic"}]}
+    assert "MeetingTopic" not in stack()["Resources"]

@@ -10,6 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.batches import Batch, records_of
 from jaas_archive.enriching import Enricher
@@ -53,6 +54,7 @@ def enricher() -> Enricher:
     return Enricher(
         archive=Archive(s3, settings().archive_bucket_name),
         meetings=Meetings(boto3.client("dynamodb", config=DYNAMODB_CONFIG), settings().meetings_table_name),
+        announcements=Announcements(claims()),
     )
 
 

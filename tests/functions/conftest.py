@@ -125,6 +125,11 @@ class World:
             self.sqs.delete_message(QueueUrl=self.queues["alarms"], ReceiptHandle=message["ReceiptHandle"])
         return told
 
+    def announcements(self) -> list[str]:
+        """What is kept of the messages that announced files."""
+        listed = self.s3.list_objects_v2(Bucket=CLAIMS, Prefix="announcements/").get("Contents", [])
+        return [self.s3.get_object(Bucket=CLAIMS, Key=item["Key"])["Body"].read().decode() for item in listed]
+
     def deliver_to_enricher(self) -> bool:
         """Carry some messages to the enricher only; whether there were any."""
         return self._deliver("meeting", enricher_app.handler)

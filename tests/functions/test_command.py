@@ -47,9 +47,10 @@ def run(world: World) -> Run:
     }
     boto3.client("cloudwatch").put_metric_alarm(**alarm)
     template = {
-        "Resources": {"ClaimBucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"{CLAIMS}-of-stack"}}},
+        "Resources": {"ClaimBucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": CLAIMS}}},
         "Outputs": {name: {"Value": value} for name, value in outputs.items()},
     }
+    world.s3.delete_bucket(Bucket=CLAIMS)
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(StackName="jaas-archive", TemplateBody=json.dumps(template))
     runner = CliRunner()

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
+from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive, ObjectGoneError
 from jaas_archive.conversation import CHAT, SPEECH, Line, read_lines
 from jaas_archive.errors import InProgressError, InvalidMessageError
 from jaas_archive.events import Event, read_event, without_links
 from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.journal import JOURNAL_NAME, JOURNAL_TYPE, write_journal
-from jaas_archive.kinds import announced_file
+from jaas_archive.kinds import AnnouncedFile, announced_file
 from jaas_archive.meetings import JournalEntry, Meetings, StoredEvent, StoredRecords
 from jaas_archive.messages import EventMessage, FileChangedMessage
 from jaas_archive.page import render_page
@@ -39,10 +40,11 @@ logger = Logger(child=True)
 
 @dataclass(frozen=True, slots=True)
 class Enricher:
-    """Keeps the records of meetings."""
+    """Keeps the records of meetings; a rebuild does so without announcements, since it takes no news."""
 
     archive: Archive
     meetings: Meetings
+    announcements: Announcements | None = None
     clock: Callable[[], float] = time.time
 
     def note(self, message: EventMessage | FileChangedMessage) -> str:
@@ -57,6 +59,8 @@ class Enricher:
         if file is None:
             raise InvalidMessageError("the message speaks of a file that nobody announced")
         self.meetings.journal(message.session_id, [], [file])
+        if self.announcements and file.status not in (FileStatus.PENDING, FileStatus.COPYING):
+            self.announcements.forget(message.session_id, message.file)
         return message.session_id
 
     def update_record(self, session_id: str) -> MeetingRecord | None:
@@ -113,7 +117,7 @@ class Enricher:
         event = read_event(message.document, received_at_ms=message.received_at_ms)
         session = self.meetings.sessions.ensure(event)
         if file := announced_file(event):
-            self.meetings.files.announce(session.id, file, now_ms=self._now_ms())
+            self._keep_announcement(session.id, file, message)
         content = json.dumps(without_links(event.document), ensure_ascii=False, separators=(",", ":"))
         object_key = ""
         if len(content.encode()) > MAX_JOURNALED_BYTES:
@@ -121,6 +125,15 @@ class Enricher:
         entry = JournalEntry(event, message.received_at_ms, content, object_key)
         self.meetings.journal(session.id, [entry], [])
         return session.id
+
+    def _keep_announcement(self, session_id: str, file: AnnouncedFile, message: EventMessage) -> None:
+        """Make sure that a file that is not archived outlives its message in the queue."""
+        known = self.meetings.files.announce(session_id, file, now_ms=self._now_ms())
+        if not self.announcements or known.status is FileStatus.ARCHIVED or known.deadline_ms > file.deadline_ms:
+            return
+        key = self.announcements.keep(session_id, known.sort_key, message)
+        if not self.meetings.files.note_announcement(session_id, file, key):
+            self.announcements.forget(session_id, known.sort_key)
 
     def _event(self, stored: StoredEvent) -> Event:
         content = stored.content or self.archive.read(stored.object_key).decode()

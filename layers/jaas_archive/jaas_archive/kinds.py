@@ -4,11 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from jaas_archive.events import LINK_REMOVED, Event, Json, milliseconds
+from jaas_archive.events import LINK_REMOVED, Event, milliseconds
 from jaas_archive.names import compact_time, safe_name
 
 _HOUR_MS = 3_600_000
-_LONGEST_LIFE_HOURS = 72
+LONGEST_LIFE_HOURS = 72
+"""A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days."""
 _ASCII = "".join(map(chr, range(0x80)))
 
 
@@ -81,11 +82,6 @@ class AnnouncedFile:
     starts_at_ms: int | None
 
 
-def with_link(event_type: str, data: Json, link: str) -> Json:
-    """The data of a journaled event with its link put back in place."""
-    return data | {_BY_EVENT_TYPE[event_type].link_field: link}
-
-
 def announced_file(event: Event) -> AnnouncedFile | None:
     """The file that the event carries; None if it carries none."""
     kind = _BY_EVENT_TYPE.get(event.type)
@@ -103,8 +99,7 @@ def announced_file(event: Event) -> AnnouncedFile | None:
     expires_at_ms = milliseconds(fields.get("linkExpiration"))
     if expires_at_ms is None or expires_at_ms <= event.timestamp_ms:
         expires_at_ms = event.timestamp_ms + kind.lifetime_hours * _HOUR_MS
-    # A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days.
-    expires_at_ms = min(expires_at_ms, event.timestamp_ms + _LONGEST_LIFE_HOURS * _HOUR_MS)
+    expires_at_ms = min(expires_at_ms, event.timestamp_ms + LONGEST_LIFE_HOURS * _HOUR_MS)
     return AnnouncedFile(
         kind=kind,
         id=file_id,

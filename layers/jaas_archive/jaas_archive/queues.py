@@ -22,22 +22,20 @@ LONGEST_PAUSE_SECONDS = 3_600
 
 @dataclass(frozen=True, slots=True)
 class ClaimBucket:
-    """Holds the messages that are larger than SQS takes; its lifecycle outlasts every queue."""
+    """Holds what SQS does not: messages larger than it takes, and announcements; its lifecycle outlasts every queue."""
 
     client: "S3Client"
     name: str
 
-    def put(self, body: str) -> ClaimMessage:
+    def put(self, key: str, body: str) -> None:
         """Store a message's body."""
-        key = f"events/{uuid.uuid4()}.json"
-        with translated("store a large event"):
+        with translated("store a claim"):
             self.client.put_object(Bucket=self.name, Key=key, Body=body.encode(), ContentType="application/json")
-        return ClaimMessage(key)
 
-    def get(self, claim: ClaimMessage) -> str:
+    def get(self, key: str) -> str:
         """The message's body."""
-        with translated("read a large event"):
-            return self.client.get_object(Bucket=self.name, Key=claim.key)["Body"].read().decode()
+        with translated("read a claim"):
+            return self.client.get_object(Bucket=self.name, Key=key)["Body"].read().decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,9 @@ def fit(message: Message, claims: ClaimBucket) -> str:
     body = encode(message)
     if len(body) <= MAX_MESSAGE_BYTES - _ATTRIBUTE_ALLOWANCE_BYTES:
         return body
-    return encode(claims.put(body))
+    claim = ClaimMessage(f"events/{uuid.uuid4()}.json")
+    claims.put(claim.key, body)
+    return encode(claim)
 
 
 def unfold(body: str, claims: ClaimBucket) -> EventMessage | FileChangedMessage:
@@ -96,7 +96,7 @@ def unfold(body: str, claims: ClaimBucket) -> EventMessage | FileChangedMessage:
     """
     message = decode(body)
     if isinstance(message, ClaimMessage):
-        message = decode(claims.get(message))
+        message = decode(claims.get(message.key))
     if isinstance(message, ClaimMessage):
         raise InvalidMessageError("a claim leads to a claim")
     return message

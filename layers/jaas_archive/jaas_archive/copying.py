@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import BinaryIO
 
-from crc32c import crc32c
+from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.archive import Archive, Part, PartLostError
 from jaas_archive.connections import Stop, StoppedError, Transport

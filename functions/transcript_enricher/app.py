@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from types_boto3_s3 import S3Client
 
-# A chat of 50,000 messages is 2,000 requests, several at a time; checking our own items' types costs a third of it.
+# A chat of 50,000 messages is 500 requests, several at a time; checking our own items' types costs a third of it.
 DYNAMODB_CONFIG = Config(max_pool_connections=16, parameter_validation=False)
 
 logger = Logger()

@@ -16,8 +16,8 @@ class Client:
         self.cancels, self.reason = cancels, reason
         self.transactions: list[list[Item]] = []
 
-    def transact_write_items(self, *, TransactItems: list[Any]) -> None:
-        items = [one["Put"]["Item"] for one in TransactItems]
+    def transact_write_items(self, **request: Any) -> None:
+        items = [one["Put"]["Item"] for one in request["TransactItems"]]
         if self.cancels:
             self.cancels -= 1
             codes: Any = {

@@ -158,8 +158,8 @@ class Table:
     def write(self, items: Iterable[Item]) -> None:
         """Write many at a time, in several threads, and never hold more of them in memory than that.
 
-        In transactions, though the items do not belong together: BatchWriteItem costs half as many units, but who may call
-        it may delete by it too, and no function may.
+        In transactions, though the items do not belong together: BatchWriteItem costs half as many units, but its
+        permission covers deletes, and no function may delete.
         """
         batches = iter(_groups(items))
         first = list(islice(batches, 2))

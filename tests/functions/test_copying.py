@@ -343,6 +343,13 @@ def test_an_object_is_never_replaced(bench: Bench, link: Link, files: FileServer
     assert bench.world.s3.get_object(Bucket=ARCHIVE, Key=KEY)["Body"].read() == CONTENT
 
 
+@pytest.mark.parametrize("size", [1000, SIZE])
+def test_a_locked_bucket_takes_small_and_large_files(bench: Bench, files: FileServer, size: int) -> None:
+    bench.s3.locked = True
+    bench.copy(files.publish(CONTENT[:size], name="file"))
+    bench.check(CONTENT[:size])
+
+
 def test_a_copy_that_is_handed_over_again_and_again_is_a_normal_copy(bench: Bench, link: Link) -> None:
     copier, hand_overs = replace(bench.copier(), workers=1), 0
     for _ in range(20):

@@ -26,6 +26,9 @@ ENVIRONMENTS = ["default", "prod"]
         ("FirstRetrySeconds", 30),
         ("DownloaderConcurrency", 20),
         ("RetentionDays", 0),
+        ("KmsKeyArn", ""),
+        ("ObjectLockMode", "NONE"),
+        ("AccessLogDays", 0),
     ],
 )
 def test_a_parameter_of_the_contract_has_its_default(parameter: str, default: object) -> None:
@@ -58,6 +61,10 @@ def test_the_default_of_a_parameter_is_a_value_it_takes(parameter: str) -> None:
         ("AllowedAppIds", "vpaas-magic-cookie-1/room", False),
         ("AlarmEmail", "ops@example.com", True),
         ("AlarmEmail", "ops", False),
+        ("KmsKeyArn", "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", True),
+        ("KmsKeyArn", "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab", True),
+        ("KmsKeyArn", "arn:aws:kms:eu-central-1:111122223333:alias/archive", False),
+        ("KmsKeyArn", "1234abcd-12ab-34cd-56ef-1234567890ab", False),
         ("TransitionDays", "30", True),
         ("TransitionDays", "3650", True),
         ("TransitionDays", "29", False),

@@ -155,6 +155,8 @@ class Uploader:
             **headers,
             "content-encoding": "aws-chunked",
             "x-amz-trailer": _TRAILER,
+            # Says nothing that the trailer does not, but a bucket with Object Lock insists on it.
+            "x-amz-sdk-checksum-algorithm": "CRC32C",
             "x-amz-decoded-content-length": str(body.size),
         }
         reason = ""

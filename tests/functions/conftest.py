@@ -5,6 +5,7 @@ import json
 import logging
 import random
 import struct
+import threading
 import time
 import urllib.request
 import uuid
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
+from moto.dynamodb.models import DynamoDBBackend
 from moto.server import ThreadedMotoServer
 
 from functions.auditor import app as auditor_app
@@ -253,8 +255,21 @@ def aws() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DynamoDBBackend, "transact_write_items", _one_at_a_time(DynamoDBBackend.transact_write_items))
+        yield f"http://{host}:{port}"
     server.stop()
+
+
+def _one_at_a_time(function: "Callable[..., Any]") -> "Callable[..., Any]":
+    """Moto copies the table before each write of a transaction, and fails if another thread writes meanwhile."""
+    lock = threading.Lock()
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        with lock:
+            return function(*arguments, **keywords)
+
+    return call
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
 import base64
 import json
 import time
+from datetime import datetime, timedelta, tzinfo
 from http import HTTPStatus
 from pathlib import Path
+from typing import Self
 
 import pytest
+from aws_lambda_powertools.utilities.parameters import base as parameters
 
 from functions.receiver import app as receiver_app
 from jaas_archive.signature import sign
@@ -74,6 +77,27 @@ def test_accepts_either_secret_while_they_are_rotated(world: World, separator: s
     body = envelope()
     for secret in ("whsec_old", "whsec_new"):
         assert world.post(body, headers=signed(body, secret=secret)).status == HTTPStatus.ACCEPTED
+
+
+def test_an_old_secret_counts_for_no_more_than_a_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing makes the receiver look at it again before."""
+    body = envelope()
+
+    def status() -> int:
+        return world.post(body, headers=signed(body, secret="whsec_old")).status
+
+    world.secrets.put_secret_value(SecretId="webhook", SecretString="whsec_old whsec_new")
+    assert status() == HTTPStatus.ACCEPTED
+    world.secrets.put_secret_value(SecretId="webhook", SecretString="whsec_new")
+    assert status() == HTTPStatus.ACCEPTED
+
+    class InAMinute(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(minutes=1)
+
+    monkeypatch.setattr(parameters, "datetime", InAMinute)
+    assert status() == HTTPStatus.UNAUTHORIZED
 
 
 def test_looks_at_the_secret_again_before_it_refuses(world: World) -> None:

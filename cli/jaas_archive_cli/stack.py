@@ -91,7 +91,7 @@ class Stack:
     @cached_property
     def claims(self) -> ClaimBucket:
         """Where messages lie that SQS does not hold."""
-        return ClaimBucket(self.s3, self.resource("ClaimBucket"))
+        return ClaimBucket(lambda: self.s3, self.resource("ClaimBucket"))
 
     @property
     def announcements(self) -> Announcements:

@@ -11,6 +11,8 @@ from jaas_archive.errors import InvalidMessageError
 from jaas_archive.messages import ClaimMessage, EventMessage, FileChangedMessage, Message, decode, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
 
@@ -22,20 +24,23 @@ LONGEST_PAUSE_SECONDS = 3_600
 
 @dataclass(frozen=True, slots=True)
 class ClaimBucket:
-    """Holds what SQS does not: messages larger than it takes, and announcements; its lifecycle outlasts every queue."""
+    """Holds what SQS does not: messages larger than it takes, and announcements; its lifecycle outlasts every queue.
 
-    client: "S3Client"
+    `client` makes the client when it is first needed, and keeps it: few messages are that large.
+    """
+
+    client: "Callable[[], S3Client]"
     name: str
 
     def put(self, key: str, body: str) -> None:
         """Store a message's body."""
         with translated("store a claim"):
-            self.client.put_object(Bucket=self.name, Key=key, Body=body.encode(), ContentType="application/json")
+            self.client().put_object(Bucket=self.name, Key=key, Body=body.encode(), ContentType="application/json")
 
     def get(self, key: str) -> str:
         """The message's body."""
         with translated("read a claim"):
-            return self.client.get_object(Bucket=self.name, Key=key)["Body"].read().decode()
+            return self.client().get_object(Bucket=self.name, Key=key)["Body"].read().decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,14 @@ class World:
     auditor: Auditor | None = None
     failed: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def post(self, body: bytes, *, headers: dict[str, str] | None = None, encoded: bool = False) -> Reply:
+    def post(
+        self,
+        body: bytes,
+        *,
+        headers: dict[str, str] | None = None,
+        encoded: bool = False,
+        source_ip: str = "52.26.201.32",
+    ) -> Reply:
         """Send a request to the receiver; signed unless headers are given."""
         if headers is None:
             stamp = str(int(time.time()))
@@ -75,6 +82,7 @@ class World:
             "headers": headers,
             "body": base64.b64encode(body).decode() if encoded else body.decode(),
             "isBase64Encoded": encoded,
+            "requestContext": {"http": {"sourceIp": source_ip}},
         }
         answer = receiver_app.handler(event, context())
         return Reply(int(answer["statusCode"]), json.loads(answer["body"]))
@@ -269,6 +277,7 @@ def world(monkeypatch: pytest.MonkeyPatch, files: FileServer, aws: str) -> World
         "WEBHOOK_SECRET_ARN": world.secret_arn,
         "SIGNATURE_TOLERANCE_SECONDS": "86400",
         "ALLOWED_APP_IDS": "",
+        "ALLOWED_SOURCE_IPS": "",
         "ALLOWED_LINK_ORIGINS": files.origin,
         "FIRST_RETRY_SECONDS": "30",
         "DOWNLOAD_QUEUE_URL": world.queues["download"],

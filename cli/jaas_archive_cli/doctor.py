@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jaas_archive.credentials import Credentials, read_credentials
 from jaas_archive.items import session_pk
+from jaas_archive.sessions import folder_key
 from jaas_archive.signature import sign
 from jaas_archive_cli.browse import list_sessions
 from jaas_archive_cli.stack import Stack
@@ -234,6 +235,8 @@ class Doctor:
                     self.stack.s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
         table = self.stack.outputs["MeetingsTableName"]
         dynamodb = self.stack.client("dynamodb")
+        if session:
+            dynamodb.delete_item(TableName=table, Key=folder_key(session.folder))
         items = dynamodb.get_paginator("query").paginate(
             TableName=table,
             KeyConditionExpression="pk = :pk",

@@ -7,8 +7,8 @@ COMPLETE = {
     "MEETING_QUEUE_URL": "https://sqs/meeting",
     "WEBHOOK_SECRET_ARN": "arn",
     "SIGNATURE_TOLERANCE_SECONDS": "86400",
-    "ALLOWED_SOURCE_IPS": "",
     "ALLOWED_APP_IDS": "one, two,",
+    "ALLOWED_SOURCE_IPS": "",
     "CLAIM_BUCKET_NAME": "claims",
 }
 

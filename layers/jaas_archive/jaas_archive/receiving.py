@@ -9,11 +9,11 @@ from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
+from jaas_archive.aws import translated
 from jaas_archive.credentials import Credentials, read_credentials
 from jaas_archive.errors import (
     ArchiveError,
+    AwsUnavailableError,
     NotAllowedError,
     NotAnEventError,
     NotReadyError,
@@ -27,7 +27,7 @@ from jaas_archive.queues import ClaimBucket, Queue, fit
 from jaas_archive.signature import SignatureHeader, verify
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.parameters import SecretsProvider
+    from types_boto3_secretsmanager import SecretsManagerClient
 
 SECRET_MAX_AGE_SECONDS = 50
 """A changed secret is seen within a minute."""
@@ -78,10 +78,12 @@ def parse_networks(entries: Iterable[str]) -> tuple[IPv4Network | IPv6Network, .
 class WebhookSecrets:
     """What JaaS may prove itself with."""
 
-    provider: "SecretsProvider"
+    client: "SecretsManagerClient"
     arn: str
     clock: Callable[[], float] = time.time
-    _forced_at: float = field(default=float("-inf"), init=False)
+    _credentials: Credentials = field(default=Credentials(), init=False)
+    _read_at: float = field(default=float("-inf"), init=False)
+    _looked_again_at: float = field(default=float("-inf"), init=False)
 
     def current(self) -> Credentials:
         """The credentials, at most a minute old.
@@ -89,33 +91,37 @@ class WebhookSecrets:
         Raises:
             NotReadyError: the admin has not put one yet, or Secrets Manager fails.
         """
-        try:
-            return self._read(force_fetch=False)
-        except NotReadyError:
-            # An empty secret is in the cache like any other; the admin may have put one a moment ago.
-            if self.clock() - self._forced_at < SECRET_LOOK_AGAIN_SECONDS:
-                raise
-            return self.fresh()
+        if self.clock() - self._read_at >= SECRET_MAX_AGE_SECONDS:
+            self._read()
+        # The admin may have put the first one a moment ago.
+        return self._credentials if self._credentials.secrets else self.fresh()
 
     def fresh(self) -> Credentials:
-        """The credentials as they are now; as they were a few seconds ago if that was just asked."""
-        if self.clock() - self._forced_at < SECRET_LOOK_AGAIN_SECONDS:
-            return self._read(force_fetch=False)
-        self._forced_at = self.clock()
-        return self._read(force_fetch=True)
+        """The credentials as they are now; as they were a few seconds ago if that was just asked.
 
-    def _read(self, *, force_fetch: bool) -> Credentials:
+        Raises:
+            NotReadyError: the admin has not put one yet, or Secrets Manager fails.
+        """
+        if self.clock() - self._looked_again_at >= SECRET_LOOK_AGAIN_SECONDS:
+            self._looked_again_at = self.clock()
+            self._read()
+        if not self._credentials.secrets:
+            raise NotReadyError("the webhook secret is not set yet")
+        return self._credentials
+
+    def _read(self) -> None:
         try:
-            text = self.provider.get(self.arn, max_age=SECRET_MAX_AGE_SECONDS, force_fetch=force_fetch)
-        except GetParameterError as error:
+            with translated("read the webhook secret"):
+                text = self.client.get_secret_value(SecretId=self.arn)["SecretString"]
+        except AwsUnavailableError as error:
             raise NotReadyError("the webhook secret cannot be read; is it set?") from error
+        self._read_at = self.clock()
+        # What was there before counts no more, whatever is there now.
+        self._credentials = Credentials()
         try:
-            credentials = read_credentials(str(text or ""))
+            self._credentials = read_credentials(text)
         except ValueError as error:
             raise NotReadyError(str(error)) from error
-        if not credentials.secrets:
-            raise NotReadyError("the webhook secret is not set yet")
-        return credentials
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class FileRecord:
     archived_at_ms: int | None
     mismatched: bool
     checkpoint: Checkpoint | None
+    erased_at_ms: int | None = None
+    """When the admin had somebody's words and names taken out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +245,7 @@ def file_item(session_id: str, file: FileRecord) -> Item:
             "plays_seconds": None if file.plays_seconds is None else str(file.plays_seconds),
             "mismatched": True if file.mismatched else None,
             "archived_at": file.archived_at_ms,
+            "erased_at": file.erased_at_ms,
         },
     )
 
@@ -269,6 +272,7 @@ def file_of(item: Item) -> FileRecord:
         archived_at_ms=whole_number(values.get("archived_at")),
         mismatched=values.get("mismatched", False),
         checkpoint=_checkpoint(values),
+        erased_at_ms=whole_number(values.get("erased_at")),
     )
 
 

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from crc32c import crc32c
+from fastcrc.crc32 import iscsi as crc32c
 from ministack import app
 from ministack.core import lambda_runtime
 from ministack.services import s3

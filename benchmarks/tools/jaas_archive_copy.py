@@ -4,10 +4,9 @@ import os
 import ssl
 import sys
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
-
-from botocore.credentials import ReadOnlyCredentials
 
 from benchmarks.tools.imported import report
 from jaas_archive.archive import Archive, bucket_url
@@ -18,6 +17,7 @@ from jaas_archive.mp4 import inspect_mp4
 from jaas_archive.uploads import BucketAddress
 
 if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
     from types_boto3_s3 import S3Client
 
 
@@ -32,11 +32,15 @@ def s3() -> "S3Client":
 report()
 link, bucket, key = sys.argv[1:]
 url = urlsplit(link)
-credentials = ReadOnlyCredentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], None)
+credentials = SimpleNamespace(  # what signs a request; on Lambda boto3 is there anyway and gives it
+    access_key=os.environ["AWS_ACCESS_KEY_ID"], secret_key=os.environ["AWS_SECRET_ACCESS_KEY"], token=None
+)
 copier = Copier(
     archive=Archive(s3, bucket),
     address=BucketAddress(
-        bucket_url(os.environ["AWS_ENDPOINT_URL_S3"], bucket), os.environ["AWS_DEFAULT_REGION"], lambda: credentials
+        bucket_url(os.environ["AWS_ENDPOINT_URL_S3"], bucket),
+        os.environ["AWS_DEFAULT_REGION"],
+        lambda: cast("ReadOnlyCredentials", credentials),
     ),
     origins=parse_origins([f"{url.scheme}://{url.netloc}"]),
     transport=Transport(ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])),

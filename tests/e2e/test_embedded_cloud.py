@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from crc32c import crc32c
+from fastcrc.crc32 import iscsi as crc32c
 
 from local.cloud import ROOT, Cloud, running_cloud
 

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from crc32c import crc32c
+from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.crc import as_text
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from crc32c import crc32c
+from fastcrc.crc32 import iscsi as crc32c
 
 from functions.downloader import app as downloader_app
 from jaas_archive.messages import EventMessage

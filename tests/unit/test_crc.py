@@ -1,4 +1,4 @@
-from crc32c import crc32c
+from fastcrc.crc32 import iscsi as crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -9,46 +9,31 @@ by time-out, crash or deploy, costs more than the parts that were under way.
 import base64
 import hashlib
 import io
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
 
-from crc32c import crc32c
+from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.archive import Archive, Part, PartLostError
 from jaas_archive.connections import Stop, StoppedError, Transport
 from jaas_archive.crc import as_text, combined
 from jaas_archive.errors import MismatchError, SourceUnavailableError, TryLaterError
 from jaas_archive.links import AllowedOrigins
-from jaas_archive.mp4 import seekable_file
+from jaas_archive.mp4 import Excerpt, seekable_file
+from jaas_archive.parts import MIB, Parts, part_bytes
 from jaas_archive.ranges import RangeReader
 from jaas_archive.source import FileInfo, RangesIgnoredError, SourceChangedError, SourceReader, Stream
 from jaas_archive.uploads import Body, BucketAddress, Checkpoint, Uploader
+from jaas_archive.workers import run_workers
 
-MIB = 1 << 20
 HEAD_BYTES = 1 << 12
 BUFFER_BYTES = MIB
 """Large enough that threads seldom take turns, small enough to stay in the processor's cache."""
 SINGLE_PUT_BYTES = 16 * MIB
 """Up to here a file is one buffer, one request to the source and one to S3."""
-SMALLEST_PART_BYTES = 8 * MIB
-LARGEST_USUAL_PART_BYTES = 32 * MIB
-"""Larger parts would save requests, but lose more when an invocation ends. Beyond 312 GiB their number decides."""
-_USUAL_PARTS = 32
-MAX_PARTS = 10_000
 WORKERS = 8
-FIRST_WORKERS = 2
-"""On a fast source two use all that a process can, and more get in each other's way; on a slow one the others join."""
-GROWTH_SECONDS = 0.3
-BUSY_PROCESSORS = 0.9
-"""Python's lock lets a process use hardly more than one processor, however many threads it has."""
-WORTHWHILE_GROWTH = 1.2
-ORDERED_BYTES = 48 * MIB
-"""What the parts may take that wait for their turn, where an MD5 has to be taken over the whole in order."""
 _RESTARTS = 3
 
 
@@ -190,14 +175,16 @@ class Copier:
         )
         for _ in range(_RESTARTS):
             present = self.archive.parts(checkpoint.key, checkpoint.upload_id)
-            work = _Work(checkpoint, present, ordered=bool(info.md5) and not present, workers=self.workers)
-            self._run_workers(job.link, work, stop)
-            parts = work.parts()
+            parts = Parts(checkpoint, present, ordered=bool(info.md5) and not present)
+            run_workers(
+                partial(self._copy_some, job.link, parts),
+                parts.useful_workers(self.workers),
+                stop,
+                progress=lambda parts=parts: parts.moved,  # type: ignore[misc]
+            )
             try:
-                if job.verify:
-                    crc = combined((part.crc32c, part.size) for part in parts)
-                    _check(info, sum(part.size for part in parts), crc, work.md5)
-                return Copied(destination, length, self.archive.complete(checkpoint.key, checkpoint.upload_id, parts))
+                checksum = self._complete(job, info, checkpoint, parts.all(), parts.md5)
+                return Copied(destination, length, checksum)
             except PartLostError:
                 continue
             except MismatchError:
@@ -237,63 +224,40 @@ class Copier:
         self.archive.abort(checkpoint.key, checkpoint.upload_id)
         job.save(None)
 
-    def _run_workers(self, link: str, work: "_Work", stop: Stop) -> None:
-        """Let workers copy all missing parts; the first failure stops them all and is raised."""
-        failures: list[BaseException] = []
-        stop = stop.child()
+    def _complete(
+        self, job: Job, info: FileInfo, checkpoint: Checkpoint, parts: Sequence[Part], md5: bytes | None
+    ) -> str:
+        """Make the object of its parts, if they are the file that was announced; returns its checksum."""
+        if job.verify:
+            _check(info, sum(part.size for part in parts), combined((part.crc32c, part.size) for part in parts), md5)
+        return self.archive.complete(checkpoint.key, checkpoint.upload_id, parts)
 
-        def run() -> None:
-            try:
-                self._copy_some(link, work, stop)
-            except BaseException as error:  # noqa: BLE001 - raised below, in the thread that asked
-                failures.append(error)
-                stop.now()
-
-        threads: list[threading.Thread] = []
-
-        def grow(count: int) -> None:
-            for _ in range(count - len(threads)):
-                threads.append(threading.Thread(target=run, name=f"copy-{len(threads)}"))
-                threads[-1].start()
-
-        grow(min(FIRST_WORKERS, work.threads))
-        best_rate = 0.0
-        while threads and len(threads) < work.threads:
-            rate, busy = _watch(work, threads[0])
-            if busy > BUSY_PROCESSORS or rate < WORTHWHILE_GROWTH * best_rate:
-                break
-            best_rate = rate
-            grow(min(2 * len(threads), work.threads))
-        for thread in threads:
-            thread.join()
-        # The others only stopped because of the first.
-        failures.sort(key=lambda error: isinstance(error, StoppedError))
-        if failures:
-            raise failures[0]
-
-    def _copy_some(self, link: str, work: "_Work", stop: Stop) -> None:
+    def _copy_some(self, link: str, parts: Parts, stop: Stop) -> None:
         """One worker: copy one part after the other."""
-        checkpoint = work.checkpoint
+        checkpoint = parts.checkpoint
         reader = SourceReader(self.origins, self.transport, stop)
         ranges = RangeReader(reader, link, checkpoint.etag, stop)
         uploader = Uploader(self.address, self.transport, stop)
-        buffer = memoryview(bytearray(checkpoint.part_bytes if work.ordered else BUFFER_BYTES))
+        buffer = memoryview(bytearray(checkpoint.part_bytes if parts.ordered else BUFFER_BYTES))
         try:
-            while number := work.next_part():
-                span = work.span(number)
-                body = Body(len(span), partial(work.counted, partial(ranges.pieces, span, buffer, until=span.stop)))
-                if work.ordered:
+            while number := parts.next():
+                span = parts.span(number)
+                body = Body(len(span), partial(parts.counted, partial(ranges.pieces, span, buffer, until=span.stop)))
+                if parts.ordered:
                     (part,) = body.pieces()
-                    work.digest(number, part, stop)
+                    parts.digest(number, part, stop)
                     body = Body(len(span), lambda part=part: [part])  # type: ignore[misc]
                 etag = uploader.put_part(checkpoint.key, checkpoint.upload_id, number, body)
-                work.done(Part(number, body.size, body.crc32c, etag))
+                parts.done(Part(number, body.size, body.crc32c, etag))
         finally:
             reader.close()
             uploader.close()
 
     def _copy_stream(self, job: Job, destination: Destination, stream: Stream, head: bytearray, stop: Stop) -> Copied:
-        """Copy what can be had only from its beginning and in one go; any trouble means to start again."""
+        """Copy what can be had only from its beginning and in one go; any trouble means to start again.
+
+        What an inspection needs of it is kept as it passes by.
+        """
         info = stream.info
         buffer = memoryview(bytearray(SINGLE_PUT_BYTES))
         buffer[: len(head)] = head
@@ -303,113 +267,31 @@ class Copier:
         checkpoint = self._begin(job, destination, info, SINGLE_PUT_BYTES)
         uploader = Uploader(self.address, self.transport, stop)
         md5 = hashlib.md5(usedforsecurity=False)
+        excerpt = Excerpt()
         parts: list[Part] = []
         try:
             while filled:
                 part, number = buffer[:filled], len(parts) + 1
+                excerpt.feed(part)
                 if info.md5:
                     md5.update(part)
                 body = Body(filled, lambda part=part: [part])  # type: ignore[misc]
                 etag = uploader.put_part(checkpoint.key, checkpoint.upload_id, number, body)
                 parts.append(Part(number, filled, body.crc32c, etag))
                 filled = stream.read_into(buffer)
-            size = sum(part.size for part in parts)
-            if job.verify:
-                crc = combined((part.crc32c, part.size) for part in parts)
-                _check(info, size, crc, md5.digest() if info.md5 else None)
-            return Copied(destination, size, self.archive.complete(checkpoint.key, checkpoint.upload_id, parts))
+            seconds = job.inspect(excerpt.file(), excerpt.length) if job.verify else None
+            checksum = self._complete(job, info, checkpoint, parts, md5.digest() if info.md5 else None)
+            return Copied(destination, excerpt.length, checksum, seconds)
+        except StoppedError:
+            self._forget(job, checkpoint)
+            raise SourceUnavailableError(
+                "the source gives the file only in one go, and that took longer than an invocation may"
+            ) from None
         except BaseException:
             self._forget(job, checkpoint)
             raise
         finally:
             uploader.close()
-
-
-@dataclass(slots=True)
-class _Work:
-    """Which parts of an upload are missing, and who copies them; shared by the workers.
-
-    `ordered` makes each part wait until all before it have gone into an MD5 over the whole.
-    """
-
-    checkpoint: Checkpoint
-    present: Sequence[Part]
-    ordered: bool
-    workers: int
-    _missing: deque[int] = field(init=False)
-    _count: int = field(init=False)
-    _done: dict[int, Part] = field(init=False)
-    _turn: threading.Condition = field(default_factory=threading.Condition)
-    _md5: "hashlib._Hash" = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
-    _next_digest: int = 1
-    moved: int = 0
-    """Bytes that flowed so far, about: good enough to tell whether more workers help."""
-
-    def __post_init__(self) -> None:
-        count = -(-self.checkpoint.length // self.checkpoint.part_bytes)
-        self._done = {part.number: part for part in self.present if part.size == len(self.span(part.number))}
-        self._count = count - len(self._done)
-        self._missing = deque(number for number in range(1, count + 1) if number not in self._done)
-
-    def counted(self, pieces: Callable[[], Iterable[memoryview]]) -> Iterator[memoryview]:
-        """The same pieces, counted."""
-        for piece in pieces():
-            yield piece
-            self.moved += len(piece)
-
-    @property
-    def threads(self) -> int:
-        affordable = max(1, ORDERED_BYTES // self.checkpoint.part_bytes) if self.ordered else self.workers
-        return min(self.workers, affordable, self._count)
-
-    @property
-    def md5(self) -> bytes | None:
-        return self._md5.digest() if self.ordered else None
-
-    def span(self, number: int) -> range:
-        """Which bytes of the file a part is."""
-        start = (number - 1) * self.checkpoint.part_bytes
-        return range(start, min(start + self.checkpoint.part_bytes, self.checkpoint.length))
-
-    def next_part(self) -> int:
-        """The number of a part that nobody copies yet, 0 if there is none."""
-        with self._turn:
-            return self._missing.popleft() if self._missing else 0
-
-    def digest(self, number: int, part: memoryview, stop: Stop) -> None:
-        """Take the MD5 of the part when it is its turn."""
-        if not self.ordered:
-            return
-        with self._turn:
-            while number != self._next_digest:
-                stop.check()
-                self._turn.wait(1)
-        self._md5.update(part)
-        with self._turn:
-            self._next_digest += 1
-            self._turn.notify_all()
-
-    def done(self, part: Part) -> None:
-        with self._turn:
-            self._done[part.number] = part
-
-    def parts(self) -> list[Part]:
-        return [self._done[number] for number in sorted(self._done)]
-
-
-def _watch(work: _Work, thread: threading.Thread) -> tuple[float, float]:
-    """For a moment, or until the thread ends: bytes per second that flowed, and processors that this process used."""
-    moved, cpu, wall = work.moved, time.process_time(), time.monotonic()
-    thread.join(GROWTH_SECONDS)
-    seconds = max(time.monotonic() - wall, 0.001)
-    return (work.moved - moved) / seconds, (time.process_time() - cpu) / seconds
-
-
-def part_bytes(length: int, *, ordered: bool = False) -> int:
-    """The size of parts for a file of that length, in bytes: whole MiB, and not more parts than S3 takes."""
-    needed = -(-length // MAX_PARTS)
-    usual = SMALLEST_PART_BYTES if ordered else min(length // _USUAL_PARTS, LARGEST_USUAL_PART_BYTES)
-    return -(-max(SMALLEST_PART_BYTES, usual, needed) // MIB) * MIB
 
 
 def _check(info: FileInfo, size: int, crc: int, md5: bytes | None) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tinytag import TinyTag, TinyTagException
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
     type Fill = Callable[[memoryview, int], None]
 
 _NEEDED_BOXES = {b"moov", b"mdat"}
+_NEEDED_TO_READ = {b"ftyp", b"moov"}
+_HEADER_BYTES = 8
+_LONGEST_HEADER_BYTES = 16
 _MAX_BOXES = 1_000_000
+_MAX_BOXES_OF_EXCERPT = 10_000
+_MAX_EXCERPT_BYTES = 64 << 20
+"""The index of ten hours is some 20 MiB."""
 _TOLERATED_SECONDS = 60.0
 _TOLERATED_SHARE = 0.1
 """`durationSec` counts from the order to record, the file from its first frame: a minute or a tenth apart is normal."""
@@ -43,22 +50,19 @@ def inspect_mp4(file: BinaryIO, length: int, *, announced_seconds: float | None)
 
 
 def _check_boxes(file: BinaryIO, length: int) -> None:
-    """Walk the top-level boxes (ISO/IEC 14496-12, 4.2)."""
+    """Walk the top-level boxes."""
     seen: set[bytes] = set()
     position = 0
     for _ in range(_MAX_BOXES):
         if position >= length:
             break
         file.seek(position)
-        header = file.read(16)
-        if len(header) < 8:  # noqa: PLR2004 - size and type
+        box = _box(file.read(_LONGEST_HEADER_BYTES))
+        if box is None:
             raise MismatchError("the MP4 ends within a box")
-        size, kind = struct.unpack(">I4s", header[:8])
-        if size == 1 and len(header) == 16:  # noqa: PLR2004 - a size of 64 bits follows
-            (size,) = struct.unpack(">Q", header[8:])
-        elif size == 0:
-            size = length - position
-        if size < 8:  # noqa: PLR2004
+        kind, size = box
+        size = size or length - position
+        if size < _HEADER_BYTES:
             raise MismatchError("the MP4 has a box of no size")
         seen.add(kind)
         position += size
@@ -66,6 +70,69 @@ def _check_boxes(file: BinaryIO, length: int) -> None:
         raise MismatchError(f"the MP4's boxes reach to byte {position} of {length}")
     if missing := _NEEDED_BOXES - seen:
         raise MismatchError(f"the MP4 has no {b', '.join(sorted(missing)).decode()}")
+
+
+def _box(header: bytes) -> tuple[bytes, int] | None:
+    """Kind and size of the box that begins so, size 0 for all the rest; None if more of it has to be known.
+
+    ISO/IEC 14496-12, 4.2.
+    """
+    if len(header) < _HEADER_BYTES:
+        return None
+    size, kind = struct.unpack(">I4s", header[:_HEADER_BYTES])
+    if size == 1:
+        if len(header) < _LONGEST_HEADER_BYTES:
+            return None
+        (size,) = struct.unpack(">Q", header[_HEADER_BYTES:])
+    return kind, size
+
+
+class Excerpt:
+    """What can be inspected of an MP4 that passes by only once: the heads of its boxes, and its index."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._kept: list[tuple[int, bytearray]] = []
+        self._keep_to = self._box_end = 0
+
+    def feed(self, piece: memoryview) -> None:
+        """Take the next bytes of the file."""
+        while piece:
+            if self.length < self._keep_to:
+                taken = piece[: self._keep_to - self.length]
+                self._kept[-1][1].extend(taken)
+            elif self.length < self._box_end:
+                taken = piece[: self._box_end - self.length]
+            else:
+                taken = piece[:1]
+                self._read_head(taken)
+            self.length += len(taken)
+            piece = piece[len(taken) :]
+
+    def _read_head(self, byte: memoryview) -> None:
+        if self.length == self._box_end:
+            self._kept.append((self.length, bytearray()))
+        start, head = self._kept[-1]
+        head.extend(byte)
+        if (box := _box(bytes(head))) is None:
+            return
+        kind, size = box
+        # What cannot be a box ends the walk here, and what is read of it says so later.
+        is_broken = 0 < size < _HEADER_BYTES or len(self._kept) > _MAX_BOXES_OF_EXCERPT
+        self._box_end = start + size if size and not is_broken else sys.maxsize
+        if kind in _NEEDED_TO_READ and size <= _MAX_EXCERPT_BYTES:
+            self._keep_to = self._box_end
+
+    def file(self) -> BinaryIO:
+        """The file as far as it was kept, with zeros for the rest."""
+        return seekable_file(self.length, self._fill)
+
+    def _fill(self, view: memoryview, start: int) -> None:
+        view[:] = bytes(len(view))
+        for kept_from, kept in self._kept:
+            low, high = max(start, kept_from), min(start + len(view), kept_from + len(kept))
+            if low < high:
+                view[low - start : high - start] = memoryview(kept)[low - kept_from : high - kept_from]
 
 
 class SeekableFile(io.RawIOBase):

@@ -9,17 +9,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import ReadOnlyCredentials
-from crc32c import crc32c
+from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.connections import Connection, ConnectionBrokenError, Stop, Transport, origin_and_target
 from jaas_archive.crc import as_text
 from jaas_archive.errors import AwsUnavailableError
+
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
 
 ATTEMPTS = 8
 _FIRST_WAIT_SECONDS = 0.2
@@ -64,7 +67,7 @@ class BucketAddress:
 
     url: str
     region: str
-    credentials: Callable[[], ReadOnlyCredentials]
+    credentials: "Callable[[], ReadOnlyCredentials]"
 
     def signed(
         self, method: str, key: str, query: Mapping[str, str | int], headers: Mapping[str, str]

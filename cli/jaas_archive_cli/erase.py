@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from crc32c import crc32c
+from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.aws import error_code
 from jaas_archive.crc import as_text

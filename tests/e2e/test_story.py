@@ -55,7 +55,10 @@ def test_a_meeting_is_archived_whole(stack: Stack, secret: str, files: FileServe
     recording = make_small_recording(tmp_path / "recording.mp4")
     lasts_ms = build_meeting(7, started_at_ms=0, recordings=[recording]).ended_at_ms
     meeting: Meeting = build_meeting(
-        7, started_at_ms=int(time.time() * 1000) - lasts_ms - 10_000, recordings=[recording]
+        7,
+        started_at_ms=int(time.time() * 1000) - lasts_ms - 10_000,
+        recordings=[recording],
+        segments=[recording],
     )
     story = Story(stack, secret, meeting, meeting.publish(files))
     for _ in story.tell():

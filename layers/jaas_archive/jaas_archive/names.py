@@ -10,6 +10,11 @@ MAX_NAME_BYTES = 200
 
 # Letters and digits of any script, and what S3 and every browser leave alone.
 _UNSAFE = re.compile(r"[^\w.\-]+")
+_SUFFIX = re.compile(r"(?<=[^.\s])\.[A-Za-z0-9]{1,10}$", re.ASCII)
+_MAX_STEM_BYTES = 150
+"""Leaves room for a suffix and for the id of a second file of that name: file systems take 255 bytes."""
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+"""Names that Windows gives to devices, with whatever extension."""
 
 
 def safe_name(text: str, *, max_bytes: int = MAX_NAME_BYTES) -> str:
@@ -23,6 +28,19 @@ def safe_name(text: str, *, max_bytes: int = MAX_NAME_BYTES) -> str:
     if text and cut == text:
         return cut
     return f"{cut}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
+
+
+def suffix_of(file_name: str) -> str:
+    """The extension that people gave a file, `.pdf`; empty where there is none that looks like one."""
+    found = _SUFFIX.search(_last_segment(file_name))
+    return found[0] if found else ""
+
+
+def safe_file_stem(file_name: str) -> str:
+    """A file's name as people gave it, without its extension and whatever folders it claims to be in, made safe."""
+    stem = _last_segment(file_name).removesuffix(suffix_of(file_name))
+    safe = safe_name(stem, max_bytes=_MAX_STEM_BYTES)
+    return f"_{safe}" if _RESERVED.match(safe) else safe
 
 
 def session_folder(room: str, session_id: str, started_at_ms: int) -> str:
@@ -44,6 +62,10 @@ def iso_time(ms: int) -> str:
 def iso_day(ms: int) -> str:
     """`2024-06-25`."""
     return _utc(ms).strftime("%Y-%m-%d")
+
+
+def _last_segment(file_name: str) -> str:
+    return re.split(r"[/\\]", file_name.strip(" /\\"))[-1].strip()
 
 
 def _utc(ms: int) -> datetime:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from jaas_archive.activities import polls, reactions, role_changes, talk_seconds
+from jaas_archive.activities import Deletion, deletions, polls, reactions, role_changes, talk_seconds
 from jaas_archive.attendance import seconds_present
 from jaas_archive.authors import Author, Confidence, directory
 from jaas_archive.captions import Caption, web_vtt
@@ -29,7 +29,7 @@ _MAX_DAYS = 31
 # What may come, or be told, long after the meeting.
 _AFTERMATH = frozenset(
     {"SPEAKER_STATS", "AGGREGATED_REACTIONS", "FEEDBACK", "USAGE", "SETTINGS_PROVISIONING", "CERTIFIED_REC_UPLOADED"}
-    | {"VIDEO_SEGMENT_UPLOADED", "RTCSTATS_UPLOADED", "SCREEN_SHARING_HISTORY", "DOCUMENT_ADDED", "DOCUMENT_DELETED"}
+    | {"SCREEN_SHARING_HISTORY", "DOCUMENT_DELETED"}
     | {kind.event_type for kind in KINDS}
 )
 
@@ -72,6 +72,7 @@ def make_record(
     times = [event.timestamp_ms for event in events] or [session.started_at_ms]
     from_ms, until_ms = _duration(session, events)
     people = _People(there, events, counting, until_ms)
+    deleted = deletions(events, there)
     summary = {
         "first_seen": min(times),
         "last_seen": max(times),
@@ -113,7 +114,7 @@ def make_record(
             },
             "people": people.entries(),
             "participants": [_participant_entry(one) for one in known],
-            "files": [_file_entry(session, file) for file in files],
+            "files": [_file_entry(session, file, there, deleted) for file in files],
             "messages": [_message_entry(message) for message in counting],
             "polls": [
                 {
@@ -340,13 +341,20 @@ def _stay(stay: Stay) -> dict[str, Json]:
     }
 
 
-def _file_entry(session: Session, file: FileRecord) -> dict[str, Json]:
+def _file_entry(session: Session, file: FileRecord, there: Guests, deleted: Mapping[str, Deletion]) -> dict[str, Json]:
+    owner = there.find(user_id=file.owner_id)
+    deletion = deleted.get(file.id) if file.kind == "document" else None
     return _without_blanks(
         {
             "kind": file.kind,
             "id": file.id,
             "status": file.status.value,
             "name": file.key.removeprefix(session.folder + "/"),
+            "title": file.title,
+            "by": owner.name if owner else None,
+            "person": owner.id if owner else None,
+            "deleted_at": iso_time(deletion.at_ms) if deletion else None,
+            "deleted_by": deletion.by if deletion else None,
             "size": file.size,
             "checksum_crc32c": file.checksum,
             "content_type": file.content_type,

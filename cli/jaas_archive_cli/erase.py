@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -25,18 +26,20 @@ from jaas_archive.items import item_key, new_item, plain_values
 from jaas_archive.meetings import StoredEvent
 from jaas_archive.names import iso_day, iso_time
 from jaas_archive.table import Table
-from jaas_archive_cli.person import Identity, find_person, marks_of
+from jaas_archive_cli.person import ERASED, Identity, find_person, marks_of
 from jaas_archive_cli.sources import Sources, sessions_of
 from jaas_archive_cli.stack import Stack
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3.type_defs import CopySourceTypeDef
 
 UNDER_WAY_MS = 15 * 86_400_000
 """How long what JaaS sent may lie in queues, and come in again."""
 _PATIENCE_SECONDS = 400
 """Longer than the enricher's own lease."""
 _ROUNDS = 10
+_NAMED_AFTER_PEOPLE = "rtcstats"
 _DERIVED = ("MESSAGE#", "PARTICIPANT#", "PERSON#")
 
 
@@ -62,7 +65,7 @@ class Erased:
     unreadable: list[str]
     """Chats and transcripts of no known shape: not changed."""
     open_files: list[str]
-    """Chats and transcripts that may still come in."""
+    """Chats, transcripts and files of theirs that may still come in."""
     namesakes: int
     """Lines under the same name that nothing proves to be theirs: not changed."""
     mentions: int
@@ -82,6 +85,8 @@ class _Changes:
 
     events: list[tuple[StoredEvent, str]]
     files: list[tuple[FileRecord, bytes]]
+    owned: list[FileRecord]
+    """Files that are said to be theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ class Erasure:
             # What came in meanwhile may name them again.
             sources = Sources.read(self.stack, session_id) or sources
             changes = _changes(sources, identity)
-            if not (changes.events or changes.files):
+            if not (changes.events or changes.files or changes.owned):
                 break
         else:
             raise InProgressError("news of the session kept coming in")
@@ -174,7 +179,8 @@ class Erasure:
             open_files=[
                 file.sort_key
                 for file in sources.stored.files
-                if file.kind in LINES_IN and file.status in (FileStatus.PENDING, FileStatus.COPYING)
+                if file.kind in LINES_IN or file in changes.owned
+                if file.status in (FileStatus.PENDING, FileStatus.COPYING)
             ],
             namesakes=sum(identity.names(entry) for entry in others),
             mentions=sum(any(word in entry["content"].casefold() for word in words) for entry in others),
@@ -184,13 +190,16 @@ class Erasure:
     def _erase_sources(self, session_id: str, identity: Identity) -> None:
         with self._lease(session_id) as keep:
             sources = Sources.read(self.stack, session_id)
-            changes = _changes(sources, identity) if sources else _Changes([], [])
+            changes = _changes(sources, identity) if sources else _Changes([], [], [])
             for event, content in changes.events:
                 keep()
                 self._replace_event(session_id, event, content)
             for file, body in changes.files:
                 keep()
                 self._replace_file(session_id, file, body)
+            for file in changes.owned:
+                keep()
+                self._disown(session_id, file, identity)
             # Without the digest all messages are written again, those deleted here too.
             self._table.update(session_id, "SESSION", {}, remove=("messages_digest",))
             for sort_key in self._items(session_id, identity):
@@ -224,6 +233,35 @@ class Erasure:
             IfMatch=old["ETag"],
         )
 
+    def _disown(self, session_id: str, file: FileRecord, identity: Identity) -> None:
+        """Call a file after nobody; statistics of a connection have its person's name in title and key."""
+        told: dict[str, Json] = {"owner": identity.pseudonym, "erased_at": self._now_ms()}
+        if file.kind == _NAMED_AFTER_PEOPLE:
+            told["title"] = ERASED
+            if file.key:
+                told["key"] = self._move(file, f"{identity.pseudonym}_{file.id[:8]}")
+        self._table.update(session_id, file.sort_key, told)
+
+    def _move(self, file: FileRecord, stem: str) -> str:
+        """Put a file under another name, and remove the old one with all its versions."""
+        path = PurePosixPath(file.key)
+        key = str(path.with_name(stem + path.suffix))
+        if self.stack.archive.find(file.key):
+            source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": file.key}
+            self.stack.s3.copy_object(Bucket=self._bucket, Key=key, CopySource=source, ChecksumAlgorithm="CRC32C")
+        # The newest last: until then it is the one to copy.
+        for version_id in reversed([each for old, each, _ in self._versions(file.key) if old == file.key]):
+            self.stack.s3.delete_object(Bucket=self._bucket, Key=file.key, VersionId=version_id)
+        return key
+
+    def _versions(self, prefix: str) -> Iterator[tuple[str, str, bool]]:
+        """Key and id of each version and delete marker, and whether it is the newest; of each key the newest first."""
+        pages = self.stack.s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix)
+        for page in pages:
+            found: list[Any] = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            for version in found:
+                yield version["Key"], version["VersionId"], version["IsLatest"]
+
     def _items(self, session_id: str, identity: Identity) -> list[str]:
         """The sort keys of what was derived from their words and names, what stopped to count included."""
         return [
@@ -234,17 +272,12 @@ class Erasure:
         ]
 
     def _old_versions(self, sources: Sources) -> Iterator[tuple[str, str]]:
-        """All versions of the folder's texts but the newest, and whatever lies below a delete marker."""
+        """All versions of the folder's texts but the newest, and what lies below a delete marker."""
         unreadable = _unreadable(sources)
         kept = {file.key for file in sources.stored.files if file.kind not in LINES_IN or file.key in unreadable}
-        pages = self.stack.s3.get_paginator("list_object_versions").paginate(
-            Bucket=self._bucket, Prefix=f"{sources.session.folder}/"
-        )
-        for page in pages:
-            found: list[Any] = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            for version in found:
-                if not version["IsLatest"] and version["Key"] not in kept:
-                    yield version["Key"], version["VersionId"]
+        for key, version_id, is_newest in self._versions(f"{sources.session.folder}/"):
+            if not is_newest and key not in kept:
+                yield key, version_id
 
     def _make_record(self, session_id: str) -> None:
         enricher = Enricher(self.stack.archive, self.stack.meetings, clock=self.clock)
@@ -343,6 +376,7 @@ def _changes(sources: Sources, identity: Identity) -> _Changes:
             if (text := sources.texts.get(file.sort_key))
             and (erased := _erased_text(text, identity)) not in (None, text)
         ],
+        [file for file in sources.stored.files if f"user:{file.owner_id}" in identity.marks],
     )
 
 

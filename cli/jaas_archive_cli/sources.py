@@ -67,7 +67,9 @@ class Sources:
         return make_record(self.session, self.events, self.stored.files, self.lines)
 
     def shows(self, file: FileRecord, people: tuple[Person, ...]) -> bool:
-        """Whether one of these may be heard or seen in a file, as far as times tell."""
+        """Whether a file is one of these people's, or they may be heard or seen in it, as far as times tell."""
+        if file.title or file.owner_id:
+            return any(person.user_id == file.owner_id for person in people if person.user_id)
         stays = [stay for person in people for one in person.connections for stay in one.stays]
         seconds = file.plays_seconds if file.duration_seconds is None else file.duration_seconds
         if file.starts_at_ms is None or seconds is None or not stays:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.archive import Archive, StoredObject
+from jaas_archive.crc import as_text
 from jaas_archive.enriching import LEASE_MS, Enricher
 from jaas_archive.events import read_event
 from jaas_archive.meetings import JournalEntry, Meetings
@@ -27,6 +29,7 @@ from tests.functions.test_record_of_a_meeting import RECORDING, UPLOADS, enriche
 from tests.sample_meeting import (
     ADA,
     CHAT,
+    FOLDER,
     GUEST,
     SESSION_ID,
     SPEECH,
@@ -53,9 +56,19 @@ LARGE = event(
 TOKEN = event("PARTICIPANT_LEFT", 33.2, participant(TOM, department="canary-department", groups=["canary-group"]))
 FEEDBACK = event("FEEDBACK", 40, {"rating": 2, "comments": "canary-comment", "userId": TOMAS})
 LATE = event("PARTICIPANT_JOINED", 33.5, {"name": "Late", "email": "late@example.com", "id": "late"})
+STATS = event(
+    "RTCSTATS_UPLOADED",
+    41,
+    {
+        "statsUrl": "https://stats.s3.us-west-2.amazonaws.com/app/stats.gz",
+        "participantId": TOMAS,
+        "participantName": USERS[TOM][0],
+        "endpointId": TOM[:8],
+    },
+)
 EVENTS = [*documents(), TOKEN, FEEDBACK, LATE]
-NEWS = [*EVENTS, RECORDING, LARGE, *UPLOADS]
-for one in (*EVENTS, LARGE):
+NEWS = [*EVENTS, RECORDING, STATS, LARGE, *UPLOADS]
+for one in (*EVENTS, STATS, LARGE):
     # Nobody's name is in a real one.
     one["idempotencyKey"] = hashlib.sha256(one["idempotencyKey"].encode()).hexdigest()
 
@@ -64,6 +77,7 @@ def words_of(jid: str) -> list[str]:
     """What somebody is called, wrote and said."""
     return [
         *USERS[jid],
+        USERS[jid][0].replace(" ", "-"),
         *(text for _, author, text in (*CHAT, *SPEECH) if USERS.get(author) == USERS[jid]),
         "One more thing, after the transcript ended.",
         *("canary-large", "canary-avatar", "canary-department", "canary-group", "canary-comment"),
@@ -74,7 +88,7 @@ def words_of(jid: str) -> list[str]:
 def meeting(world: World) -> World:
     """A meeting with everything in it, whose record was written twice."""
     world.s3.put_bucket_versioning(Bucket=ARCHIVE, VersioningConfiguration={"Status": "Enabled"})
-    for one in (RECORDING, LARGE):
+    for one in (RECORDING, STATS, LARGE):
         tell(world, one)
     entries = [
         JournalEntry(read_event(document, received_at_ms=START_MS), START_MS, json.dumps(document))
@@ -85,8 +99,21 @@ def meeting(world: World) -> World:
     enricher.update_record(SESSION_ID)
     for upload in UPLOADS:
         tell(world, upload)
+    archive_stats(world)
     enricher.update_record(SESSION_ID)
     return world
+
+
+def archive_stats(world: World) -> None:
+    """The statistics of his connection, under a key with his name."""
+    files = enricher_of(world).meetings.files
+    (file,) = world.items("FILE#rtcstats#")
+    body = gzip.compress(b"numbers")
+    key = f"{FOLDER}/rtcstats/Tomás-Ferreira_{file['id'][:8]}.gz"
+    world.s3.put_object(Bucket=ARCHIVE, Key=key, Body=body, ChecksumCRC32C=as_text(crc32c(body)))
+    stored = Archive(lambda: world.s3, ARCHIVE).find(key)
+    assert stored
+    files.finish(SESSION_ID, file["sk"], stored, now_ms=START_MS)
 
 
 @pytest.fixture
@@ -104,7 +131,10 @@ def texts(world: World) -> Iterator[tuple[str, str]]:
         yield item["sk"]["S"], json.dumps(item, ensure_ascii=False)
     for version in versions(world):
         body = world.s3.get_object(Bucket=ARCHIVE, Key=version["Key"], VersionId=version["VersionId"])["Body"].read()
-        yield version["Key"], (gzip.decompress(body) if version["Key"].endswith(".gz") else body).decode()
+        yield (
+            version["Key"],
+            version["Key"] + (gzip.decompress(body) if version["Key"].endswith(".gz") else body).decode(),
+        )
 
 
 def versions(world: World) -> list[Any]:
@@ -156,7 +186,9 @@ def test_erase_takes_nothing_from_others(meeting: World, run: Run) -> None:
     assert votes == [[("Thursday", 3), ("Monday", 1)]]
     assert "Ada Nwosu" in after["polls"][0]["asked_by"]
 
-    assert listed(meeting, run) == {"chat.json": "ok", "transcript.json": "ok"}
+    files = listed(meeting, run)
+    assert {"chat.json", "transcript.json"} < set(files)
+    assert set(files.values()) == {"ok"}
     meeting.audit(hours_later=30)
     assert not [item for item in meeting.items("FINDING#") if item["kind"].startswith("object")]
 
@@ -170,7 +202,7 @@ def test_erase_first_only_shows(meeting: World, run: Run) -> None:
     assert found["session_id"] == SESSION_ID
     assert [key.rpartition("/")[2] for key in found["rewritten"]] == ["chat.json", "transcript.json"]
     assert found["messages"] == sum(USERS.get(jid) == USERS[TOM] for _, jid, _ in (*CHAT, *SPEECH)) + 2
-    assert found["recordings"] == ["recording.mp4"]
+    assert found["recordings"][0] == "recording.mp4"
     (by_address,) = json.loads(run("erase", "--person", "Tomas@Example.com", "--json").stdout)
     assert by_address == found
     shown = run("erase", "--person", TOMAS).stdout
@@ -202,7 +234,7 @@ def test_a_rebuilt_table_has_nothing_of_it(erased: World) -> None:
         rebuilder.rebuild(key)
     assert traces_of(erased, words_of(TOM)) == set()
     assert erased.meeting()["files"] == files
-    assert [file["kind"] for file in files if "erased_at" in file] == ["chat", "transcript"]
+    assert [file["kind"] for file in files if "erased_at" in file] == ["chat", "rtcstats", "transcript"]
 
 
 def test_refuses_under_object_lock(world: World, run: Run) -> None:
@@ -323,7 +355,8 @@ def test_export_has_all_that_is_theirs_and_nothing_of_others(meeting: World, run
     assert [poll["chosen"] for poll in session["polls"]] == [["Thursday"]]
     assert {reaction["reaction"] for reaction in session["reactions"]} == {"clap", "laugh"}
     assert [role["role"] for role in session["roles"]] == ["moderator"]
-    assert [file["key"].rpartition("/")[2] for file in session["files"]] == ["chat.json", "transcript.json"]
+    kinds = [file["kind"] for file in session["files"]]
+    assert kinds == ["chat", "rtcstats", "transcript"]
     assert session["people"][0]["seconds_present"] > 0
 
 

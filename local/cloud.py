@@ -213,14 +213,13 @@ def _new_log(port: int) -> Path:
 
 
 def build() -> None:
-    """Run `sam build` for this machine's processor.
+    """Run `sam build`.
 
     Raises:
         CloudError: it failed.
 
     """
-    with _parameter_file(_LOCAL_PARAMETERS) as overrides:
-        _run_sam("build", "--cached", "--parallel", "--parameter-overrides", overrides, environment={})
+    _run_sam("build", "--cached", "--parallel", environment={})
 
 
 def deploy(

@@ -1,6 +1,7 @@
 """A proxy before moto's S3 that lets requests fail on command.
 
-It also adds to the answers of ListParts what S3 has there and moto has not: the parts' checksums.
+It also adds to the answers of ListParts what S3 has there and moto has not: the parts' checksums. And it can demand, as
+S3 does of a bucket with Object Lock, that each upload says how it is checked.
 """
 
 import http.client
@@ -48,6 +49,7 @@ class FaultyS3:
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     checksums: dict[str, str] = field(default_factory=dict)
+    locked: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _server: ThreadingHTTPServer = field(init=False)
 
@@ -105,6 +107,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = self.rfile.read(length)
+        proofs = {"Content-MD5", "x-amz-sdk-checksum-algorithm"}
+        if self.owner.locked and self.command == "PUT" and not proofs & set(self.headers):
+            fault = Fault(lambda *_: True, 1, status=400, code="InvalidRequest")
         if fault is None or fault.hidden:
             status, headers, answer = self._forward(body)
         if fault:

@@ -84,7 +84,9 @@ def _short(resource: Any) -> str:
 
 
 def _allowing_statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, resource in stack()["Resources"].items():
+    """Those of the stack with every choice made that adds some."""
+    key_arn = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    for name, resource in stack(KmsKeyArn=key_arn, AccessLogDays="30")["Resources"].items():
         for statement in statements(resource):
             if statement["Effect"] == "Allow":
                 yield name, statement

@@ -24,7 +24,7 @@ find_python = for python in \
 	    .tools/python/cpython-3.13*/bin/python3.13; do \
 	    "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done
 
-.PHONY: help demo test bench bench-copy bench-scaling bench-cost check audit sbom lock format clean
+.PHONY: help demo test chaos load bench bench-copy bench-scaling bench-cost check audit sbom lock format clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -33,6 +33,12 @@ demo: $(ENVIRONMENTS) ## play a meeting against the stack on this machine; KEEP=
 
 test: $(ENVIRONMENTS) ## run all tests, the last ones on the deployed stack
 	@.venv/bin/python -m pytest
+
+chaos: $(ENVIRONMENTS) ## meetings at random while everything fails, compared with what was sent; SEED, MEETINGS=200
+	@.venv/bin/python -m local.chaos $(if $(SEED),--seed $(SEED)) $(if $(MEETINGS),--meetings $(MEETINGS))
+
+load: $(ENVIRONMENTS) ## how fast events are taken and files archived on this machine
+	@.venv/bin/python -m local.load
 
 bench: bench-copy bench-scaling bench-cost ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
 

@@ -51,7 +51,7 @@ class Sources:
     def lines(self) -> list[tuple[Line, ...]]:
         """The lines of each chat and transcript that counts."""
         return [
-            read_lines(self.texts[file.sort_key], LINES_IN[file.kind])
+            read_lines(self.texts[file.sort_key], LINES_IN[file.kind], otherwise_ms=self.session.started_at_ms)
             for file in self.stored.files
             if file.sort_key in self.texts and file.status is FileStatus.ARCHIVED
         ]

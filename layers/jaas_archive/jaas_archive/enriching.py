@@ -88,7 +88,7 @@ class Enricher:
     def _make(self, session: Session) -> MeetingRecord:
         stored = self.meetings.records(session.id)
         events = in_order(map(self._event, stored.events))
-        record = make_record(session, events, stored.files, self._lines(stored.files))
+        record = make_record(session, events, stored.files, self._lines(session, stored.files))
         self.meetings.write_participants(session.id, record.participants)
         self.meetings.write_people(session.id, record.people)
         if record.messages_digest != session.messages_digest:
@@ -127,9 +127,9 @@ class Enricher:
         content = stored.content or self.archive.read(stored.object_key).decode()
         return read_event(json.loads(content), received_at_ms=stored.received_at_ms)
 
-    def _lines(self, files: Sequence[FileRecord]) -> list[tuple[Line, ...]]:
+    def _lines(self, session: Session, files: Sequence[FileRecord]) -> list[tuple[Line, ...]]:
         return [
-            read_lines(self._content(file), LINES_IN[file.kind])
+            read_lines(self._content(file), LINES_IN[file.kind], otherwise_ms=session.started_at_ms)
             for file in files
             if file.kind in LINES_IN and file.status is FileStatus.ARCHIVED and (file.size or 0) <= MAX_PARSED_BYTES
         ]

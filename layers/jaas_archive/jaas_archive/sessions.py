@@ -15,7 +15,10 @@ _LONGEST_WAIT_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A meeting. `version` counts what was learned of it, `projected_version` what was made into its record."""
+    """A meeting. `version` counts what was learned of it, `projected_version` what was made into its record.
+
+    `notified_digest` is that of the last message "meeting archived".
+    """
 
     id: str
     room: str
@@ -25,6 +28,7 @@ class Session:
     started_at_ms: int
     version: int
     messages_digest: str
+    notified_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,7 @@ def session_of(item: Item) -> Session:
         started_at_ms=int(values["started_at"]),
         version=int(values.get("version", 0)),
         messages_digest=values.get("messages_digest", ""),
+        notified_digest=values.get("notified_digest", ""),
     )
 
 

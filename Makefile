@@ -24,7 +24,7 @@ find_python = for python in \
 	    .tools/python/cpython-3.13*/bin/python3.13; do \
 	    "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done
 
-.PHONY: help demo test chaos load bench bench-copy bench-scaling bench-cost check audit sbom lock format clean
+.PHONY: help demo test chaos load bench bench-copy bench-scaling bench-cost bench-receiver bench-table check audit sbom lock format clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -40,9 +40,12 @@ chaos: $(ENVIRONMENTS) ## meetings at random while everything fails, compared wi
 load: $(ENVIRONMENTS) ## how fast events are taken and files archived on this machine
 	@.venv/bin/python -m local.load
 
-bench: bench-copy bench-scaling bench-cost ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
+bench: bench-copy bench-scaling bench-cost bench-receiver ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
 
-bench-copy bench-scaling bench-cost: .venvs/bench/installed
+bench-table: .venv/installed
+	@PYTHONPATH=layers/jaas_archive .venv/bin/python -m benchmarks.table run
+
+bench-copy bench-scaling bench-cost bench-receiver: .venvs/bench/installed
 	@.venvs/bench/bin/python -m benchmarks.$(@:bench-%=%)
 
 check: .venv/installed .venvs/sam/installed .venvs/checkov/installed ## lint, format, types, template, lock, known vulnerabilities

@@ -22,6 +22,7 @@ ENVIRONMENTS = ["default", "prod"]
             "https://*.oraclecloud.com,https://*.8x8.vc,https://*.8x8.com,https://*.amazonaws.com",
         ),
         ("AlarmEmail", ""),
+        ("MeetingNotifications", "none"),
         ("Architecture", "arm64"),
         ("FirstRetrySeconds", 30),
         ("DownloaderConcurrency", 20),
@@ -125,6 +126,7 @@ def test_the_outputs_are_those_of_the_contract() -> None:
         "MeetingQueueUrl",
         "MeetingDeadLetterQueueUrl",
         "AlarmTopicArn",
+        "MeetingTopicArn",
     }
 
 

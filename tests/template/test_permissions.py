@@ -176,3 +176,14 @@ def test_no_statement_allows_everybody() -> None:
         or "*" in as_list(statement.get("Principal", {}).get("AWS"))
     ]
     assert not open_to_all
+
+
+def test_with_meeting_notifications_the_enricher_may_publish_to_their_topic_and_nobody_else() -> None:
+    granted = [
+        (role, statement["Action"])
+        for role in ROLES
+        for statement in statements(properties(role, MeetingNotifications="sns")["Policies"])
+        if "MeetingTopic" in referenced(statement["Resource"])
+    ]
+    assert granted == [("TranscriptEnricherRole", "sns:Publish")]
+    assert "MeetingTopic" not in stack()["Resources"]

@@ -24,7 +24,7 @@ find_python = for python in \
 	    .tools/python/cpython-3.13*/bin/python3.13; do \
 	    "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done
 
-.PHONY: help demo test chaos load bench bench-copy bench-scaling bench-cost bench-receiver bench-table check audit sbom lock format clean
+.PHONY: help demo test fuzz chaos load bench bench-copy bench-scaling bench-cost bench-receiver bench-table check audit sbom lock format clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -63,6 +63,11 @@ audit: $(UV) ## look for known vulnerabilities in everything locked, tools of de
 
 sbom: $(UV) ## write sbom.json (CycloneDX): what others made and runs on Lambda, with hashes
 	@$(UV) export --quiet --locked --only-group functions --format cyclonedx1.5 --output-file sbom.json >/dev/null
+
+fuzz: .venvs/fuzz/installed ## throw inputs at the webhook for five minutes, guided by coverage; SECONDS says how long
+	@mkdir -p .local/fuzz
+	@PYTHONPATH=layers/jaas_archive .venvs/fuzz/bin/python tests/fuzz/webhook.py -max_total_time=$(or $(SECONDS),300) \
+	    -artifact_prefix=.local/ .local/fuzz events
 
 lock: .tools/python.path ## lock again after a change to pyproject.toml, and export the dependencies layer
 	@$(UV) lock --quiet --python "$$(cat $<)"

@@ -29,7 +29,7 @@ demo: $(ENVIRONMENTS) ## play a meeting against the stack on this machine; KEEP=
 	@.venv/bin/python -m local.demo
 
 test: $(ENVIRONMENTS) ## run all tests, the last ones on the deployed stack
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --numprocesses 2 --dist loadgroup
 
 bench: bench-copy bench-scaling bench-cost ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
 

@@ -8,6 +8,9 @@ SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" .venvs/sam/bin
 REQUIREMENTS := layers/dependencies/requirements.txt
 ENVIRONMENTS := .venv/installed .venvs/sam/installed .venvs/runtime/installed
 EXPORT := $(UV) export --quiet --locked --only-group functions --no-header --no-annotate
+AUDIT := UV_HTTP_RETRIES=1 $(UV) audit --quiet --locked
+# What runs on Lambda and on the operator's machine, without the tools of developers.
+SHIPPED := $(addprefix --no-group ,bench checkov dev runtime sam)
 
 # Prints the first Python 3.13 that really runs: pyenv puts a python3.13 on PATH that may lead nowhere, and it may be
 # installed without being on PATH at all.
@@ -21,7 +24,7 @@ find_python = for python in \
 	    .tools/python/cpython-3.13*/bin/python3.13; do \
 	    "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done
 
-.PHONY: help demo test bench bench-copy bench-scaling bench-cost check lock format clean
+.PHONY: help demo test chaos load bench bench-copy bench-scaling bench-cost bench-receiver check audit sbom lock format clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -31,17 +34,32 @@ demo: $(ENVIRONMENTS) ## play a meeting against the stack on this machine; KEEP=
 test: $(ENVIRONMENTS) ## run all tests, the last ones on the deployed stack
 	@.venv/bin/python -m pytest --numprocesses 2 --dist loadgroup
 
-bench: bench-copy bench-scaling bench-cost ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
+chaos: $(ENVIRONMENTS) ## meetings at random while everything fails, compared with what was sent; SEED, MEETINGS=200
+	@.venv/bin/python -m local.chaos $(if $(SEED),--seed $(SEED)) $(if $(MEETINGS),--meetings $(MEETINGS))
 
-bench-copy bench-scaling bench-cost: .venvs/bench/installed
+load: $(ENVIRONMENTS) ## how fast events are taken and files archived on this machine
+	@.venv/bin/python -m local.load
+
+bench: bench-copy bench-scaling bench-cost bench-receiver ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
+
+bench-copy bench-scaling bench-cost bench-receiver: .venvs/bench/installed
 	@.venvs/bench/bin/python -m benchmarks.$(@:bench-%=%)
 
-check: .venv/installed .venvs/sam/installed ## lint, format, types, template, lock
+check: .venv/installed .venvs/sam/installed .venvs/checkov/installed ## lint, format, types, template, lock, known vulnerabilities
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --quiet --check || { .venv/bin/ruff format --diff; exit 1; }
 	@.venv/bin/mypy --no-error-summary
 	@$(EXPORT) | diff - $(REQUIREMENTS) || { echo "$(REQUIREMENTS) is not what the lock says: run make lock"; exit 1; }
 	@$(SAM) validate --lint --region us-east-1
+	@out=$$(.venvs/checkov/bin/checkov --config-file .checkov.yaml) || { echo "$$out"; exit 1; }
+	@$(AUDIT) $(SHIPPED) || { [ $$? -gt 1 ] && \
+	    echo "NOT AUDITED, as said above: nobody looked for known vulnerabilities. Run make audit where api.osv.dev answers." >&2; }
+
+audit: $(UV) ## look for known vulnerabilities in everything locked, tools of developers too
+	@$(AUDIT)
+
+sbom: $(UV) ## write sbom.json (CycloneDX): what others made and runs on Lambda, with hashes
+	@$(UV) export --quiet --locked --only-group functions --format cyclonedx1.5 --output-file sbom.json >/dev/null
 
 lock: .tools/python.path ## lock again after a change to pyproject.toml, and export the dependencies layer
 	@$(UV) lock --quiet --python "$$(cat $<)"
@@ -53,7 +71,7 @@ format: .venv/installed ## format the code and mend what ruff can mend
 	@.venv/bin/ruff format --quiet
 
 clean: ## remove everything that make has made
-	@rm -rf .tools .venv .venvs .aws-sam .local .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .tools .venv .venvs .aws-sam .local .hypothesis .mypy_cache .pytest_cache .ruff_cache sbom.json
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- environments -----------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from rich.tree import Tree
 from local.cloud import CloudError, Stack, build, deploy, free_port, running_cloud
 from local.jaas.files import FileServer
 from local.jaas.meeting import Meeting, build_meeting
-from local.recording import Recording, RecordingError, make_recording
+from local.recording import Recording, RecordingError, make_recording, make_small_recording
 from local.story import FUNCTIONS, Archive, Check, Story, StoryError, put_secret
 from local.terminal import Terminal
 
@@ -60,7 +60,9 @@ def _run(terminal: Terminal, *, keep: bool) -> None:
         folder = Path(exits.enter_context(TemporaryDirectory(prefix="jaas-archive-")))
         server = exits.enter_context(FileServer())
         # ffmpeg works while SAM waits for package indexes.
-        filming = exits.enter_context(ThreadPoolExecutor(1)).submit(make_recording, folder / "recording.mp4")
+        studio = exits.enter_context(ThreadPoolExecutor(1))
+        filming = studio.submit(make_recording, folder / "recording.mp4")
+        sampling = studio.submit(make_small_recording, folder / "segment.mp4")
         with terminal.step("sam build: the functions and their layers"):
             build()
         with terminal.step("ffmpeg: a recording with moving picture and sound") as step:
@@ -73,7 +75,7 @@ def _run(terminal: Terminal, *, keep: bool) -> None:
         with terminal.step("sam deploy: the real template") as step:
             stack = deploy(cloud, parameters={"AllowedLinkOrigins": f"{server.origin},http://127.0.0.1:{spare_port}"})
             step.update(f"stack {stack.name}")
-        meeting = _meeting_that_has_just_ended(recording)
+        meeting = _meeting_that_has_just_ended(recording, sampling.result())
         story = Story(stack, f"whsec_{secrets.token_hex(16)}", meeting, meeting.publish(server))
         _play(terminal, story)
         if keep:
@@ -108,10 +110,10 @@ def _play(terminal: Terminal, story: Story) -> None:
     terminal.console.print(f"\n[bold green]All {len(checks)} facts hold.[/] {terminal.seconds:.0f} s in all.")
 
 
-def _meeting_that_has_just_ended(recording: Recording) -> Meeting:
+def _meeting_that_has_just_ended(recording: Recording, segment: Recording) -> Meeting:
     lasts_ms = build_meeting(_SEED, started_at_ms=0, recordings=[recording]).ended_at_ms
     started_at_ms = int(time.time() * 1000) - lasts_ms - 10_000
-    return build_meeting(_SEED, started_at_ms=started_at_ms, recordings=[recording], room=_ROOM)
+    return build_meeting(_SEED, started_at_ms=started_at_ms, recordings=[recording], segments=[segment], room=_ROOM)
 
 
 def _print_bucket(terminal: Terminal, archive: Archive) -> None:
@@ -144,7 +146,7 @@ def _print_hashes(terminal: Terminal, story: Story) -> None:
         if file.recording:
             terminal.console.print(f"{file.sha256}  {escape(file.object_name)}", soft_wrap=True)
     for item in story.archive.objects():
-        if item.key.endswith(".mp4"):
+        if "/recording_" in item.key and item.key.endswith(".mp4"):
             terminal.console.print(f"{story.archive.sha256(item.key)}  {escape(item.key)}", soft_wrap=True)
 
 
@@ -203,7 +205,7 @@ def _keep(terminal: Terminal, story: Story, spare_port: int) -> None:
 def _guide(story: Story, spare_port: int) -> str:
     stack, secret, meeting = story.stack, story.secret, story.meeting
     bucket, table = stack.outputs["ArchiveBucketName"], stack.outputs["MeetingsTableName"]
-    recording = next(item.key for item in story.archive.objects() if item.key.endswith(".mp4"))
+    recording = next(item.key for item in story.archive.objects() if "/recording_" in item.key)
     exports = "\n".join(f"export {name}={value}" for name, value in _environment(stack, secret).items())
     session = f'\'{{":session": {{"S": "SESSION#{meeting.session_id}"}}, ":kind": {{"S": "MESSAGE#"}}}}\''
     room = f'\'{{":room": {{"S": "ROOM#{meeting.room}"}}}}\''

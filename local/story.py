@@ -1,5 +1,6 @@
 """One meeting from its webhooks to the archive, and what must be true afterwards; the demo and the tests share it."""
 
+import gzip
 import hashlib
 import json
 import re
@@ -26,7 +27,6 @@ type Item = dict[str, Any]
 DEAD_LETTER_QUEUES = ("DownloadDeadLetterQueueUrl", "MeetingDeadLetterQueueUrl")
 FUNCTIONS = ("receiver", "downloader", "transcript_enricher")
 _COUNTS = tuple(f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed"))
-_KINDS = {"RECORDING_UPLOADED": "recording", "CHAT_UPLOADED": "chat", "TRANSCRIPTION_UPLOADED": "transcript"}
 RECORD_NAMES = ("journal.jsonl.gz", "meeting.html", "meeting.json")
 _POLL_SECONDS = 0.3
 _BLOCK_BYTES = 1024 * 1024
@@ -94,6 +94,11 @@ class Archive:
         """How a browser will take the object."""
         content_type: str = self._s3.head_object(Bucket=self.bucket, Key=key)["ContentType"]
         return content_type
+
+    def text(self, key: str) -> str:
+        """An object as text, out of gzip if it is in there."""
+        body: bytes = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return (gzip.decompress(body) if key.endswith(".gz") else body).decode()
 
     def document(self, key: str) -> Item:
         """A JSON object, or nothing where there is none."""
@@ -243,6 +248,7 @@ class _Examiner:
         session = next((item for item in self._items if item["sk"] == "SESSION"), {})
         self._folder: str = session.get("folder", "")
         self._document = self._archive.document(f"{self._folder}/meeting.json") if self._folder else {}
+        self._keys = [item.key for item in self._archive.objects(f"{self._folder}/")] if self._folder else []
 
     def checks(self) -> Iterator[Check]:
         yield self._folder_is_named_for_the_meeting()
@@ -259,6 +265,7 @@ class _Examiner:
         yield self._speech("meeting.json", [self._spoken(item) for item in entries if item["source"] == "speech"])
         yield self._participants("meeting.json", self._document.get("participants", []))
         yield self._meeting_is_described()
+        yield self._deletion_is_told()
         yield self._journal_holds_every_event_once()
         yield self._nothing_is_left_over()
         yield self._credentials_are_nowhere()
@@ -277,9 +284,10 @@ class _Examiner:
 
     def _bucket_holds_the_files_and_nothing_else(self) -> Check:
         files = [self._key(file) for file in self._meeting.files]
-        captions = [str(PurePosixPath(key).with_suffix(".vtt")) for key in files if key.endswith(".mp4")]
+        recordings = [self._key(file) for file in self._meeting.files if file.recording]
+        captions = [str(PurePosixPath(key).with_suffix(".vtt")) for key in recordings]
         wanted = sorted([*files, *captions, *(f"{self._folder}/{name}" for name in RECORD_NAMES)])
-        found = [item.key for item in self._archive.objects(self._folder)]
+        found = sorted(self._keys)
         return Check(f"the folder holds {len(wanted)} objects", wanted == found, _differences(wanted, found))
 
     def _file_is_archived(self, file: MeetingFile) -> Check:
@@ -332,7 +340,7 @@ class _Examiner:
             "folder": self._folder,
             "started_at_ms": self._meeting.started_at_ms,
             "ended_at_ms": self._meeting.ended_at_ms,
-            "files": sorted((_KINDS[file.event_type], "archived", file.size_bytes) for file in self._meeting.files),
+            "files": sorted((file.kind, "archived", file.size_bytes) for file in self._meeting.files),
         }
         document = self._document
         found = {name: document.get(name) for name in ("schema_version", "session_id", "app_id", "room", "folder")} | {
@@ -345,6 +353,18 @@ class _Examiner:
         }
         differing = {name: found[name] for name in wanted if wanted[name] != found[name]}
         return Check("meeting.json describes the meeting and its files", not differing, f"differs in {differing}")
+
+    def _deletion_is_told(self) -> Check:
+        deleted = self._meeting.deleted
+        host = self._meeting.people[0]
+        wanted = [(deleted.data["fileName"], host.name, deleted.announced_at_ms + 20_000, host.name)]
+        found = [
+            (file.get("title"), file.get("by"), _milliseconds(file["deleted_at"]), file.get("deleted_by"))
+            for file in self._document.get("files", [])
+            if "deleted_at" in file
+        ]
+        fact = "meeting.json says which document was deleted in the meeting, when and by whom; its file is kept"
+        return Check(fact, wanted == found, _differences(wanted, found))
 
     def _journal_holds_every_event_once(self) -> Check:
         wanted = sorted(event.type for event in events_of(self._meeting, self._links))
@@ -363,19 +383,23 @@ class _Examiner:
     def _credentials_are_nowhere(self) -> Check:
         places = {
             "the table": json.dumps(self._items, default=str),
-            "meeting.json": json.dumps(self._document),
+            **{PurePosixPath(key).name: self._archive.text(key) for key in self._keys_of_the_record()},
             **{f"the log of {name}": "\n".join(self._archive.stack.logs(name)) for name in FUNCTIONS},
         }
         tokens = [link.url.split("/")[4] for link in self._links.values()]
         telling = [place for place, text in places.items() if any(word in text for word in (*tokens, self._secret))]
-        fact = "no link and no secret stands in the table, in meeting.json or in a log"
+        fact = "no link and no secret stands in the table, in the meeting's record or in a log"
         return Check(fact, not telling, ", ".join(telling))
 
+    def _keys_of_the_record(self) -> list[str]:
+        """What the archive itself wrote into the folder."""
+        files = {self._key(file) for file in self._meeting.files}
+        return [key for key in self._keys if key not in files]
+
     def _key(self, file: MeetingFile) -> str:
-        if not file.recording:
-            return f"{self._folder}/{_KINDS[file.event_type]}.json"
-        starts_at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(file.starts_at_ms // 1000))
-        return f"{self._folder}/recording_{starts_at}_{file.recording_session_id[:8]}.mp4"
+        """The file's key, or its pattern if there is no such key."""
+        names = (key.removeprefix(f"{self._folder}/") for key in self._keys)
+        return f"{self._folder}/{next((name for name in names if re.fullmatch(file.key, name)), file.key)}"
 
     def _sorted(self, prefix: str, source: str) -> list[Item]:
         return [item for item in self._items if item["sk"].startswith(prefix) and item.get("source") == source]

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jaas_archive.items import session_pk
+from jaas_archive.sessions import folder_key
 from jaas_archive.signature import sign
 from jaas_archive_cli.browse import list_sessions
 from jaas_archive_cli.stack import Stack
@@ -231,6 +232,8 @@ class Doctor:
                     self.stack.s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
         table = self.stack.outputs["MeetingsTableName"]
         dynamodb = self.stack.client("dynamodb")
+        if session:
+            dynamodb.delete_item(TableName=table, Key=folder_key(session.folder))
         items = dynamodb.get_paginator("query").paginate(
             TableName=table,
             KeyConditionExpression="pk = :pk",

@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jaas_archive.enriching import Enricher
 from jaas_archive.errors import ArchiveError
+from jaas_archive.rebuilding import Rebuilder
 from jaas_archive_cli import browse
 from jaas_archive_cli import replay as replaying
 from jaas_archive_cli.doctor import Doctor
@@ -286,6 +288,39 @@ def list_(
         ("STARTED", "ROOM", "SESSION", "FOLDER"),
         ((row.started_at, row.room, row.session_id, row.folder) for row in rows),
     )
+
+
+@app.command()
+def rebuild(
+    *,
+    prefix: Annotated[str, typer.Option(help="Only folders that begin so, such as a room and a slash.")] = "",
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+) -> None:
+    """Rebuild the table from the bucket: put back what each session's journal knows, and make its record anew.
+
+    What the table still holds is newer than any journal and stays, so a second run does no harm.
+    Exit code 1 if a journal cannot be read.
+
+    For example:
+
+    - `jaas-archive rebuild`
+    - `jaas-archive rebuild --prefix weeklysync/`
+    """
+    failed = False
+    with _stack(stack_name, profile, region) as stack:
+        rebuilder = Rebuilder(stack.archive, stack.meetings, Enricher(stack.archive, stack.meetings))
+        for key in rebuilder.journals(prefix):
+            try:
+                done = rebuilder.rebuild(key)
+            except ValueError as error:
+                failed = True
+                say(f"{key}: {error}")
+                continue
+            more = f", {done.found} of them found beside the journal" if done.found else ""
+            say(f"{done.folder}: {done.events} events, {done.files} files{more}")
+    _exit_if(failed)
 
 
 @contextmanager

@@ -90,7 +90,7 @@ class Stack:
     @cached_property
     def claims(self) -> ClaimBucket:
         """Where messages lie that are too large for SQS."""
-        return ClaimBucket(self.s3, self.resource("ClaimBucket"))
+        return ClaimBucket(lambda: self.s3, self.resource("ClaimBucket"))
 
     def resource(self, logical_id: str) -> str:
         """The physical id of something that the stack made."""

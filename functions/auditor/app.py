@@ -34,7 +34,7 @@ def auditor() -> Auditor:
         archive=Archive(lambda: s3, settings.archive_bucket_name),
         meetings=Meetings(dynamodb, settings.meetings_table_name),
         backlog=Backlog(dynamodb, settings.meetings_table_name),
-        claims=ClaimBucket(s3, settings.claim_bucket_name),
+        claims=ClaimBucket(lambda: s3, settings.claim_bucket_name),
         download_queue=Queue(sqs, settings.download_queue_url),
         urgent_queue=Queue(sqs, settings.urgent_download_queue_url),
         topic=Topic(boto3.client("sns"), settings.alarm_topic_arn),

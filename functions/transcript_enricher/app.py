@@ -17,6 +17,7 @@ from jaas_archive.meetings import Meetings
 from jaas_archive.queues import ClaimBucket, Queue, unfold
 from jaas_archive.record import MeetingRecord
 from jaas_archive.settings import EnricherSettings
+from jaas_archive.topic import Topic
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -44,7 +45,7 @@ def s3() -> "S3Client":
 @cache
 def claims() -> ClaimBucket:
     """Where large events lie."""
-    return ClaimBucket(s3(), settings().claim_bucket_name)
+    return ClaimBucket(s3, settings().claim_bucket_name)
 
 
 @cache
@@ -53,6 +54,7 @@ def enricher() -> Enricher:
     return Enricher(
         archive=Archive(s3, settings().archive_bucket_name),
         meetings=Meetings(boto3.client("dynamodb", config=DYNAMODB_CONFIG), settings().meetings_table_name),
+        topic=Topic(boto3.client("sns"), settings().meeting_topic_arn) if settings().meeting_topic_arn else None,
     )
 
 

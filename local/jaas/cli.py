@@ -126,7 +126,7 @@ def meeting(
     big: Annotated[bool, typer.Option("--big", help="Make a recording of 36 MB instead of a small one.")] = False,
     in_order: Annotated[bool, typer.Option("--in-order", help="Send the events as they happened, once each.")] = False,
 ) -> None:
-    """Play a whole meeting: five people, a chat, a transcript, a recording; out of order and partly twice."""
+    """Play a whole meeting: five people, a chat, a transcript, a recording, documents; out of order, partly twice."""
     _check_url(link_base or "http://127.0.0.1", "--link-base")
     with (
         tempfile.TemporaryDirectory(prefix="jaas-") as folder,
@@ -140,6 +140,7 @@ def meeting(
             seed,
             started_at_ms=int(time.time() * 1000) - length_ms,
             recordings=[film],
+            segments=[film if recording is None and not big else make_small_recording(Path(folder) / "segment.mp4")],
             room=room or None,
             messages=messages,
         )

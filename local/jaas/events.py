@@ -7,7 +7,6 @@ from typing import Any
 from local.jaas.conversation import Role
 from local.jaas.files import Link
 from local.jaas.meeting import DOMAIN, Meeting, MeetingFile, Person, Presence, as_json, new_uuid, random_text, seeded
-from local.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +96,25 @@ class _EventWriter:
             if presence.person in speakers
         }
         self._add("SPEAKER_STATS", ended_at_ms + 900, stats)
-        for number, file in enumerate(self._meeting.files):
-            data: dict[str, Any] = {"preAuthenticatedLink": self._urls[file.object_name]}
+        for file in self._meeting.files:
+            data: dict[str, Any] = {file.link_field: self._urls[file.object_name], **file.data}
             if file.recording:
-                data |= self._recording(file, file.recording)
-            self._add(file.event_type, ended_at_ms + 2000 + number * 500, data)
+                data |= self._recording(file)
+            self._add(file.event_type, file.announced_at_ms, data)
+        deletion = {name: self._meeting.deleted.data[name] for name in ("initiatorId", "fileId", "fileName")}
+        self._add("DOCUMENT_DELETED", self._meeting.deleted.announced_at_ms + 20_000, deletion)
         feedback = {"rating": 5, "comments": "", "userId": self._by_role[Role.HOST].person.user_id}
         self._add("FEEDBACK", ended_at_ms + 8000, feedback, app_id=False)
 
-    def _recording(self, file: MeetingFile, recording: Recording) -> dict[str, Any]:
-        """What goes with a recording's link, and the two events that frame it."""
-        ends_at_ms = file.starts_at_ms + recording.duration_seconds * 1000
-        self._add("RECORDING_STARTED", file.starts_at_ms - 300, {"conference": self._conference})
-        self._add("RECORDING_ENDED", ends_at_ms + 300, {"conference": self._conference})
+    def _recording(self, file: MeetingFile) -> dict[str, Any]:
+        """What else goes with a recording's link; the two events that frame it."""
+        self._add("RECORDING_STARTED", file.data["startTimestamp"] - 300, {"conference": self._conference})
+        self._add("RECORDING_ENDED", file.data["endTimestamp"] + 300, {"conference": self._conference})
         present = [person for person in self._meeting.people if person.has_token]
         return {
             "participants": [{"name": person.name, "id": person.user_id} for person in present],
             "share": True,
             "initiatorId": self._by_role[Role.HOST].person.user_id,
-            "durationSec": recording.duration_seconds,
-            "startTimestamp": file.starts_at_ms,
-            "endTimestamp": ends_at_ms,
-            "recordingSessionId": file.recording_session_id,
         }
 
     def _participant(self, presence: Presence) -> dict[str, Any]:

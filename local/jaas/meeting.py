@@ -3,17 +3,19 @@
 import hashlib
 import json
 import random
+import re
 import string
 import unicodedata
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from local.jaas.conversation import CHAT, NAMES, ROOMS, SPEECH, Role
 from local.jaas.files import FileServer, Link
+from local.jaas.small_files import make_pdf, make_rtc_stats, make_screenshot
 from local.recording import Recording
 
 APP_ID = "vpaas-magic-cookie-5d0e7b3c9a1f4e6280b7c4d19f3a6e52"
@@ -80,23 +82,29 @@ class SpokenLine:
 
 @dataclass(frozen=True, slots=True)
 class MeetingFile:
-    """A file that JaaS makes of a meeting; `event_type` announces it."""
+    """A file that JaaS makes of a meeting.
 
+    `event_type` announces it, with `data` beside its link. `key` is the pattern of its name in the session's folder.
+    """
+
+    kind: str
     event_type: str
+    key: str
     object_name: str
     bucket: str
     content_type: str
     source: Path | bytes
     size_bytes: int
     sha256: str
+    announced_at_ms: int
+    data: Mapping[str, Any] = field(default_factory=dict)
+    link_field: str = "preAuthenticatedLink"
     recording: Recording | None = None
-    recording_session_id: str = ""
-    starts_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A meeting and its ground truth."""
+    """A meeting and its ground truth; `deleted` is the document that its author deleted in the meeting."""
 
     seed: int
     app_id: str
@@ -109,6 +117,7 @@ class Meeting:
     chat: tuple[ChatLine, ...]
     speech: tuple[SpokenLine, ...]
     files: tuple[MeetingFile, ...]
+    deleted: MeetingFile
 
     @property
     def fqn(self) -> str:
@@ -130,6 +139,7 @@ def build_meeting(
     *,
     started_at_ms: int,
     recordings: Sequence[Recording] = (),
+    segments: Sequence[Recording] = (),
     room: str | None = None,
     messages: int = len(CHAT),
     app_id: str = APP_ID,
@@ -147,25 +157,19 @@ def build_meeting(
     presences = _presences(rng, people, started_at_ms, ended_at_ms)
     chat = _chat(rng, presences, messages, started_at_ms + 30 * _SECOND_MS, ended_at_ms - 20 * _SECOND_MS)
     speech = _speech(people, started_at_ms + 2 * _MINUTE_MS, ended_at_ms - _MINUTE_MS)
-    files: list[MeetingFile] = []
-    starts_at_ms = started_at_ms + 2 * _MINUTE_MS
-    for recording in recordings:
-        files.append(_recording_file(rng, recording, app_id, room, starts_at_ms))
-        starts_at_ms += (recording.duration_seconds + 5) * _SECOND_MS
-    files.append(
-        _json_file("CHAT_UPLOADED", "chat", app_id, session_id, _chat_document(app_id, room, session_id, chat))
-    )
-    files.append(
-        _json_file(
-            "TRANSCRIPTION_UPLOADED",
-            "transcriptions",
-            app_id,
-            session_id,
-            _transcript_document(room, session_id, speech),
-        )
+    maker = _FileMaker(rng, app_id, room, session_id, people[0], started_at_ms, ended_at_ms)
+    deleted = maker.document("Q3 road map \u2013 draft (2).pdf", make_pdf("Q3 road map"), "application/pdf", 70)
+    files = (
+        *maker.recordings(recordings),
+        maker.json_file("chat", "CHAT_UPLOADED", _chat_document(app_id, room, session_id, chat)),
+        maker.json_file("transcript", "TRANSCRIPTION_UPLOADED", _transcript_document(room, session_id, speech)),
+        *(maker.segment(segment) for segment in segments),
+        deleted,
+        maker.document("../whiteboard.png", make_screenshot(1, slides=6), "image/png", 80),
+        *(maker.rtc_stats(presence) for presence in presences[:2]),
     )
     return Meeting(
-        seed, app_id, room, session_id, started_at_ms, ended_at_ms, people, presences, chat, speech, tuple(files)
+        seed, app_id, room, session_id, started_at_ms, ended_at_ms, people, presences, chat, speech, files, deleted
     )
 
 
@@ -237,34 +241,141 @@ def _speech(people: tuple[Person, ...], first_ms: int, last_ms: int) -> tuple[Sp
     )
 
 
-def _recording_file(rng: random.Random, recording: Recording, app_id: str, room: str, starts_at_ms: int) -> MeetingFile:
-    recording_session_id = random_text(rng, 16, string.ascii_lowercase)
-    started = datetime.fromtimestamp(starts_at_ms // _SECOND_MS, UTC).strftime("%Y-%m-%d-%H-%M-%S")
-    return MeetingFile(
-        event_type="RECORDING_UPLOADED",
-        object_name=f"{app_id}/{recording_session_id}/{room}_{started}.mp4",
-        bucket=_bucket("recordings"),
-        content_type="video/mp4",
-        source=recording.path,
-        size_bytes=recording.size_bytes,
-        sha256=recording.sha256,
-        recording=recording,
-        recording_session_id=recording_session_id,
-        starts_at_ms=starts_at_ms,
-    )
+@dataclass(slots=True)
+class _FileMaker:
+    """Makes the files of one meeting."""
+
+    rng: random.Random
+    app_id: str
+    room: str
+    session_id: str
+    host: Person
+    started_at_ms: int
+    ended_at_ms: int
+    recording_session_id: str = ""
+    count: int = 0
+
+    def recordings(self, recordings: Sequence[Recording]) -> Iterator[MeetingFile]:
+        """One after the other, with five seconds between."""
+        starts_at_ms = self.started_at_ms + 2 * _MINUTE_MS
+        for recording in recordings:
+            self.recording_session_id = random_text(self.rng, 16, string.ascii_lowercase)
+            started = datetime.fromtimestamp(starts_at_ms // _SECOND_MS, UTC).strftime("%Y-%m-%d-%H-%M-%S")
+            ends_at_ms = starts_at_ms + recording.duration_seconds * _SECOND_MS
+            yield MeetingFile(
+                kind="recording",
+                event_type="RECORDING_UPLOADED",
+                key=rf"recording_{_compact(starts_at_ms)}_{self.recording_session_id[:8]}\.mp4",
+                object_name=f"{self.app_id}/{self.recording_session_id}/{self.room}_{started}.mp4",
+                bucket=_bucket("recordings"),
+                content_type="video/mp4",
+                source=recording.path,
+                size_bytes=recording.size_bytes,
+                sha256=recording.sha256,
+                announced_at_ms=self._afterwards_ms(),
+                data={
+                    "durationSec": recording.duration_seconds,
+                    "startTimestamp": starts_at_ms,
+                    "endTimestamp": ends_at_ms,
+                    "recordingSessionId": self.recording_session_id,
+                },
+                recording=recording,
+            )
+            starts_at_ms = ends_at_ms + 5 * _SECOND_MS
+
+    def segment(self, segment: Recording) -> MeetingFile:
+        """A sample of the last recording."""
+        starts_at_ms = self.started_at_ms + 2 * _MINUTE_MS + self.rng.randrange(500) * 10
+        return MeetingFile(
+            kind="segment",
+            event_type="VIDEO_SEGMENT_UPLOADED",
+            key=rf"segments/segment_{_compact(starts_at_ms)}_{self.recording_session_id[:8]}\.mp4",
+            object_name=f"{self.app_id}/{self.recording_session_id}/{new_uuid(self.rng)}.mp4",
+            bucket=_bucket("segments"),
+            content_type="video/mp4",
+            source=segment.path,
+            size_bytes=segment.size_bytes,
+            sha256=segment.sha256,
+            announced_at_ms=self._afterwards_ms(),
+            data={
+                "startTimestamp": starts_at_ms,
+                "endTimestamp": starts_at_ms + segment.duration_seconds * _SECOND_MS,
+                "recordingSessionId": self.recording_session_id,
+            },
+        )
+
+    def document(self, name: str, content: bytes, content_type: str, after_seconds: int) -> MeetingFile:
+        """What the host hands round in the meeting, under that name."""
+        stem, _, suffix = name.removeprefix("../").rpartition(".")
+        plain = re.sub(r"[^\w.-]+", "-", stem).strip("-")
+        hashed = "" if plain == stem else "-[0-9a-f]{8}"
+        file_id = new_uuid(self.rng)
+        added_at_ms = self.started_at_ms + after_seconds * _SECOND_MS
+        return _in_memory(
+            content,
+            kind="document",
+            event_type="DOCUMENT_ADDED",
+            key=rf"documents/{re.escape(plain)}{hashed}\.{suffix}",
+            object_name=f"{self.app_id}/{self.session_id}/{file_id}.{suffix}",
+            bucket=_bucket("documents"),
+            content_type=content_type,
+            announced_at_ms=added_at_ms,
+            data={
+                "fileName": name,
+                "fileId": file_id,
+                "fileSize": len(content),
+                "initiatorId": self.host.user_id,
+                "fileCreatedAt": added_at_ms - 400,
+                "linkExpiration": added_at_ms + 24 * 60 * _MINUTE_MS,
+            },
+        )
+
+    def rtc_stats(self, presence: Presence) -> MeetingFile:
+        """What the browser of one participant told of its connection."""
+        name = re.sub(r"[^\w.-]+", "-", presence.person.name)
+        hashed = "" if name == presence.person.name else "-[0-9a-f]{8}"
+        return _in_memory(
+            make_rtc_stats(presence.person.name, self.rng.randrange(1000)),
+            kind="rtcstats",
+            event_type="RTCSTATS_UPLOADED",
+            key=rf"rtcstats/{re.escape(name)}{hashed}_[0-9a-f]{{8}}\.gz",
+            object_name=f"{new_uuid(self.rng)}.gz",
+            bucket="jaas-rtcstats-example",
+            content_type="application/gzip",
+            announced_at_ms=self._afterwards_ms(),
+            data={
+                "participantId": presence.person.user_id,
+                "participantName": presence.person.name,
+                "endpointId": presence.participant_id,
+            },
+            link_field="statsUrl",
+        )
+
+    def json_file(self, kind: str, event_type: str, document: dict[str, Any]) -> MeetingFile:
+        """The chat, or the transcript."""
+        tail = "" if kind == "chat" else "-transcript"
+        return _in_memory(
+            as_json(document),
+            kind=kind,
+            event_type=event_type,
+            key=rf"{kind}\.json",
+            object_name=f"{self.app_id}/{self.session_id}{tail}.json",
+            bucket=_bucket("chat" if kind == "chat" else "transcriptions"),
+            content_type="application/json",
+            announced_at_ms=self._afterwards_ms(),
+        )
+
+    def _afterwards_ms(self) -> int:
+        self.count += 1
+        return self.ended_at_ms + 1500 + self.count * 500
 
 
-def _json_file(event_type: str, bucket: str, app_id: str, session_id: str, document: dict[str, Any]) -> MeetingFile:
-    content = as_json(document)
-    return MeetingFile(
-        event_type=event_type,
-        object_name=f"{app_id}/{session_id}.json" if bucket == "chat" else f"{app_id}/{session_id}-transcript.json",
-        bucket=_bucket(bucket),
-        content_type="application/json",
-        source=content,
-        size_bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-    )
+def _in_memory(content: bytes, **told: Any) -> MeetingFile:
+    return MeetingFile(source=content, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), **told)
+
+
+def _compact(ms: int) -> str:
+    return datetime.fromtimestamp(ms // _SECOND_MS, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _bucket(purpose: str) -> str:

@@ -67,6 +67,19 @@ def announce(world: World, files: FileServer, *, hours_left: float = 24, reachab
     world.settle()
 
 
+def test_rebuild_makes_a_lost_table_anew(world: World, run: Run, files: FileServer) -> None:
+    announce(world, files)
+    before = {item["sk"]: item.get("status") for item in world.items()}
+    for item in world.items():
+        world.dynamodb.delete_item(TableName=TABLE, Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}})
+    result = run("rebuild", "--prefix", "weeklysync/")
+    assert (result.exit_code, "1 events, 1 files" in result.output) == (0, True)
+    assert {item["sk"]: item.get("status") for item in world.items()} == before
+    (journal,) = [key for key in world.archived_keys() if key.endswith("journal.jsonl.gz")]
+    world.s3.put_object(Bucket=ARCHIVE, Key=journal, Body=b"broken")
+    assert run("rebuild").exit_code == NEEDS_ATTENTION
+
+
 def bury(world: World, *, hours_left: float, reason: str = "the link is dead") -> None:
     """A dead letter."""
     event = load_event("RECORDING_UPLOADED")

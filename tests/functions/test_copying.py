@@ -21,10 +21,10 @@ from botocore.credentials import ReadOnlyCredentials
 from jaas_archive.archive import Archive
 from jaas_archive.connections import Stop, Transport
 from jaas_archive.copying import Copied, Copier, Destination, HandOverError, Job
-from jaas_archive.errors import AwsUnavailableError, MismatchError, SourceUnavailableError
+from jaas_archive.errors import AwsUnavailableError, LinkRefusedError, MismatchError, SourceUnavailableError
 from jaas_archive.links import parse_origins
 from jaas_archive.mp4 import inspect_mp4
-from jaas_archive.parts import part_bytes
+from jaas_archive.parts import LARGEST_FILE_BYTES, part_bytes
 from jaas_archive.source import FileInfo
 from jaas_archive.uploads import BucketAddress, Checkpoint, KeyTakenError, UploadGoneError
 from local.jaas.faults import (
@@ -343,6 +343,13 @@ def test_an_object_is_never_replaced(bench: Bench, link: Link, files: FileServer
     assert bench.world.s3.get_object(Bucket=ARCHIVE, Key=KEY)["Body"].read() == CONTENT
 
 
+@pytest.mark.parametrize("size", [1000, SIZE])
+def test_a_locked_bucket_takes_small_and_large_files(bench: Bench, files: FileServer, size: int) -> None:
+    bench.s3.locked = True
+    bench.copy(files.publish(CONTENT[:size], name="file"))
+    bench.check(CONTENT[:size])
+
+
 def test_a_copy_that_is_handed_over_again_and_again_is_a_normal_copy(bench: Bench, link: Link) -> None:
     copier, hand_overs = replace(bench.copier(), workers=1), 0
     for _ in range(20):
@@ -380,3 +387,9 @@ def _copy_a_little(bench: Bench, link: Link) -> None:
 @pytest.mark.parametrize("gib", [1, 10, 100, 1000, 5000])
 def test_no_file_has_more_parts_than_s3_takes(gib: int) -> None:
     assert -(-(gib << 30) // part_bytes(gib << 30)) <= 10_000
+
+
+def test_a_file_that_no_object_can_hold_is_refused(bench: Bench, link: Link) -> None:
+    link.faults.always(WrongLength(LARGEST_FILE_BYTES))
+    with pytest.raises(LinkRefusedError, match="more than an object may have"):
+        bench.copy(link)

@@ -1,4 +1,5 @@
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -179,6 +180,28 @@ def test_a_link_that_is_not_allowed_ends_in_the_dead_letter_queue_at_once(world:
     (letter,) = world.receive("download-dead")
     assert letter["MessageAttributes"]["reason"]["StringValue"] == item["reason"]
     assert world.meeting()["files"][0]["status"] == "refused"
+
+
+def test_a_redirect_that_is_not_allowed_ends_in_the_dead_letter_queue_at_once(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(200))
+    link.faults.always(Redirect("http://169.254.169.254/latest/meta-data/"))
+    world.accept(uploaded(link))
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["tries"]) == ("refused", "1")
+    assert world.failed["download"] == []
+    assert len(world.receive("download-dead")) == 1
+
+
+def test_a_packed_file_is_kept_as_it_came_and_says_so(world: World, files: FileServer) -> None:
+    packed = gzip.compress(b'{"messages": []}')
+    link = publish(files, packed, "app/chat.json")
+    link.faults.always(Header("Content-Encoding", "gzip"))
+    world.accept(uploaded(link, "CHAT_UPLOADED"))
+    world.settle()
+    (item,) = world.items("FILE#")
+    stored = world.s3.get_object(Bucket=ARCHIVE, Key=item["key"])
+    assert (stored["Body"].read(), stored["Metadata"]["source-encoding"]) == (packed, "gzip")
 
 
 def test_a_link_that_is_dead_after_its_deadline_ends_as_expired(world: World, files: FileServer) -> None:

@@ -10,7 +10,10 @@ from functions.receiver import app as receiver_app
 from jaas_archive.signature import sign
 from tests.functions.conftest import EVENTS, SECRET, World
 
-WITH_A_FILE = {"RECORDING_UPLOADED", "CHAT_UPLOADED", "TRANSCRIPTION_UPLOADED"}
+WITH_A_FILE = {
+    *("RECORDING_UPLOADED", "CHAT_UPLOADED", "TRANSCRIPTION_UPLOADED", "VIDEO_SEGMENT_UPLOADED", "DOCUMENT_ADDED"),
+    "RTCSTATS_UPLOADED",
+}
 
 
 def envelope(**changes: object) -> bytes:

@@ -22,10 +22,14 @@ ENVIRONMENTS = ["default", "prod"]
             "https://*.oraclecloud.com,https://*.8x8.vc,https://*.8x8.com,https://*.amazonaws.com",
         ),
         ("AlarmEmail", ""),
+        ("MeetingNotifications", "none"),
         ("Architecture", "arm64"),
         ("FirstRetrySeconds", 30),
         ("DownloaderConcurrency", 20),
         ("RetentionDays", 0),
+        ("KmsKeyArn", ""),
+        ("ObjectLockMode", "NONE"),
+        ("AccessLogDays", 0),
     ],
 )
 def test_a_parameter_of_the_contract_has_its_default(parameter: str, default: object) -> None:
@@ -54,10 +58,20 @@ def test_the_default_of_a_parameter_is_a_value_it_takes(parameter: str) -> None:
         ("AllowedLinkOrigins", "https://example.com/path", False),
         ("AllowedLinkOrigins", "https://example.com, https://example.org", False),
         ("AllowedLinkOrigins", "ftp://example.com", False),
+        ("AllowedLinkOrigins", "http://example.com", False),
+        ("AllowedLinkOrigins", "https://example.com:8443", False),
+        ("AllowedLinkOrigins", "https://*.com", False),
+        ("AllowedLinkOrigins", "https://10.0.0.1", False),
+        ("AllowedLinkOrigins", "http://127.0.0.1", False),
+        ("AllowedLinkOrigins", "http://127.0.0.1:1,https://*", False),
         ("AllowedAppIds", "vpaas-magic-cookie-1,vpaas-magic-cookie-2", True),
         ("AllowedAppIds", "vpaas-magic-cookie-1/room", False),
         ("AlarmEmail", "ops@example.com", True),
         ("AlarmEmail", "ops", False),
+        ("KmsKeyArn", "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", True),
+        ("KmsKeyArn", "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab", True),
+        ("KmsKeyArn", "arn:aws:kms:eu-central-1:111122223333:alias/archive", False),
+        ("KmsKeyArn", "1234abcd-12ab-34cd-56ef-1234567890ab", False),
         ("TransitionDays", "30", True),
         ("TransitionDays", "3650", True),
         ("TransitionDays", "29", False),
@@ -112,6 +126,7 @@ def test_the_outputs_are_those_of_the_contract() -> None:
         "MeetingQueueUrl",
         "MeetingDeadLetterQueueUrl",
         "AlarmTopicArn",
+        "MeetingTopicArn",
     }
 
 

@@ -84,7 +84,9 @@ def _short(resource: Any) -> str:
 
 
 def _allowing_statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, resource in stack()["Resources"].items():
+    """Those of the stack with every choice made that adds some."""
+    key_arn = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    for name, resource in stack(KmsKeyArn=key_arn, AccessLogDays="30")["Resources"].items():
         for statement in statements(resource):
             if statement["Effect"] == "Allow":
                 yield name, statement
@@ -174,3 +176,14 @@ def test_no_statement_allows_everybody() -> None:
         or "*" in as_list(statement.get("Principal", {}).get("AWS"))
     ]
     assert not open_to_all
+
+
+def test_with_meeting_notifications_the_enricher_may_publish_to_their_topic_and_nobody_else() -> None:
+    granted = [
+        (role, statement["Action"])
+        for role in ROLES
+        for statement in statements(properties(role, MeetingNotifications="sns")["Policies"])
+        if "MeetingTopic" in referenced(statement["Resource"])
+    ]
+    assert granted == [("TranscriptEnricherRole", "sns:Publish")]
+    assert "MeetingTopic" not in stack()["Resources"]

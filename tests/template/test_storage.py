@@ -2,27 +2,29 @@ from typing import Any
 
 import pytest
 
-from tests.template.translated import DAY_SECONDS, names, properties, resources, stack, statements, the_one
+from tests.template.translated import DAY_SECONDS, names, properties, resources, source, statements, the_one
 
-BUCKETS = names("AWS::S3::Bucket")
+LOGGED = {"AccessLogDays": "30"}
+BUCKETS = names("AWS::S3::Bucket", **LOGGED)
+POLICIES = names("AWS::S3::BucketPolicy", **LOGGED)
 TABLES = names("AWS::DynamoDB::Table")
 LIFECYCLES = [{}, {"RetentionDays": "400", "TransitionDays": "30", "TransitionStorageClass": "GLACIER_IR"}]
 
 
 def _rules(bucket: str, **parameters: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = properties(bucket, **parameters)["LifecycleConfiguration"]["Rules"]
+    found: list[dict[str, Any]] = properties(bucket, **LOGGED, **parameters)["LifecycleConfiguration"]["Rules"]
     return found
 
 
-@pytest.mark.parametrize("name", [*BUCKETS, *TABLES, *names("AWS::S3::BucketPolicy")])
+@pytest.mark.parametrize("name", [*BUCKETS, *POLICIES, *TABLES])
 def test_what_holds_data_outlives_the_stack_and_its_own_replacement(name: str) -> None:
-    resource = stack()["Resources"][name]
+    resource = source()["Resources"][name]
     assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
 def test_a_bucket_is_closed_to_the_public(bucket: str) -> None:
-    assert properties(bucket)["PublicAccessBlockConfiguration"] == {
+    assert properties(bucket, **LOGGED)["PublicAccessBlockConfiguration"] == {
         "BlockPublicAcls": True,
         "BlockPublicPolicy": True,
         "IgnorePublicAcls": True,
@@ -32,20 +34,20 @@ def test_a_bucket_is_closed_to_the_public(bucket: str) -> None:
 
 @pytest.mark.parametrize("bucket", BUCKETS)
 def test_a_bucket_is_encrypted(bucket: str) -> None:
-    (rule,) = properties(bucket)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] in ("AES256", "aws:kms")
+    (rule,) = properties(bucket, **LOGGED)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
 def test_a_bucket_has_no_access_control_lists(bucket: str) -> None:
-    assert properties(bucket)["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert properties(bucket, **LOGGED)["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
 def test_a_bucket_refuses_whoever_comes_without_tls(bucket: str) -> None:
     (refusal,) = [
         statement
-        for policy in resources("AWS::S3::BucketPolicy").values()
+        for policy in resources("AWS::S3::BucketPolicy", **LOGGED).values()
         for statement in statements(policy)
         if the_one(policy["Properties"]["Bucket"]) == bucket and statement["Effect"] == "Deny"
     ]
@@ -99,6 +101,48 @@ def test_the_archive_moves_large_files_to_the_chosen_storage_class() -> None:
     assert rule["ObjectSizeGreaterThan"] == "131072"
 
 
+def test_nothing_is_locked_unless_the_admin_says_so() -> None:
+    assert not {"ObjectLockEnabled", "ObjectLockConfiguration"} & properties("ArchiveBucket").keys()
+
+
+@pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
+def test_the_archive_is_locked_as_the_admin_chose(mode: str) -> None:
+    bucket = properties("ArchiveBucket", ObjectLockMode=mode, ObjectLockDays="365")
+    assert bucket["ObjectLockEnabled"] is True
+    assert bucket["ObjectLockConfiguration"] == {
+        "ObjectLockEnabled": "Enabled",
+        "Rule": {"DefaultRetention": {"Mode": mode, "Days": "365"}},
+    }
+
+
+def test_what_empties_itself_is_not_locked() -> None:
+    locked = resources("AWS::S3::Bucket", ObjectLockMode="COMPLIANCE", **LOGGED)
+    assert [name for name, bucket in locked.items() if "ObjectLockEnabled" in bucket["Properties"]] == ["ArchiveBucket"]
+
+
+def test_no_log_of_requests_is_written_unless_the_admin_says_so() -> None:
+    assert "AccessLogBucket" not in resources("AWS::S3::Bucket")
+    assert "LoggingConfiguration" not in properties("ArchiveBucket")
+
+
+def test_requests_for_files_are_logged_for_as_long_as_the_admin_chose() -> None:
+    assert the_one(properties("ArchiveBucket", **LOGGED)["LoggingConfiguration"]) == "AccessLogBucket"
+    assert [rule["ExpirationInDays"] for rule in _rules("AccessLogBucket")] == ["30"]
+
+
+def test_only_s3_writes_the_log_of_requests_and_only_that_of_the_archive() -> None:
+    (allowed,) = [
+        statement
+        for statement in statements(properties("AccessLogBucketPolicy", **LOGGED))
+        if statement["Effect"] == "Allow"
+    ]
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "logging.s3.amazonaws.com"}, "s3:PutObject")
+    assert allowed["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+        "ArnLike": {"aws:SourceArn": {"Fn::GetAtt": ["ArchiveBucket", "Arn"]}},
+    }
+
+
 def test_a_large_event_outlasts_the_message_that_points_to_it() -> None:
     (expiration,) = [rule["ExpirationInDays"] for rule in _rules("ClaimBucket") if "ExpirationInDays" in rule]
     longest = max(queue["Properties"]["MessageRetentionPeriod"] for queue in resources("AWS::SQS::Queue").values())
@@ -117,7 +161,7 @@ def test_a_table_can_be_restored_to_any_second(table: str) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_is_encrypted(table: str) -> None:
-    assert properties(table)["SSESpecification"] == {"SSEEnabled": True}
+    assert properties(table)["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS"}
 
 
 @pytest.mark.parametrize("table", TABLES)

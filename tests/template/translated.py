@@ -82,9 +82,9 @@ def resources(kind: str, **parameters: str) -> dict[str, Resource]:
     return {name: resource for name, resource in stack(**parameters)["Resources"].items() if resource["Type"] == kind}
 
 
-def names(kind: str) -> list[str]:
+def names(kind: str, **parameters: str) -> list[str]:
     """Logical ids of the resources of a type, for tests that are run for each."""
-    found = sorted(resources(kind))
+    found = sorted(resources(kind, **parameters))
     assert found, f"the template has no {kind}"
     return found
 

@@ -110,8 +110,9 @@ class Fetcher(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         data = event["data"] if isinstance(event["data"], dict) else {}
-        if self.path == "/webhook" and "preAuthenticatedLink" in data:
-            with urllib.request.urlopen(data["preAuthenticatedLink"]) as response:
+        link = data.get("preAuthenticatedLink", data.get("statsUrl"))
+        if self.path == "/webhook" and link:
+            with urllib.request.urlopen(link) as response:
                 response.read()
         self.send_response(202)
         self.send_header("Content-Length", "0")

@@ -1,10 +1,11 @@
-"""What people did in a meeting beside talking: polls, reactions, roles, time as speaker."""
+"""What people did in a meeting beside talking: polls, reactions, roles, documents deleted, time as speaker."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jaas_archive.events import Event, Json, milliseconds
+from jaas_archive.kinds import identified_file
 from jaas_archive.people import Guests, Person
 from jaas_archive.traces import in_order, object_of, objects_of, text_of
 
@@ -163,6 +164,25 @@ def role_changes(events: Iterable[Event], guests: Guests) -> tuple[RoleChange, .
 
 def _named(user: Mapping[str, Json], guests: Guests) -> Person | None:
     return guests.find(user_id=text_of(user, "id"), jid=text_of(user, "participantJid"))
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Somebody deleted a document in the meeting; the archive keeps it."""
+
+    at_ms: int
+    by: str
+    person: str = ""
+
+
+def deletions(events: Iterable[Event], guests: Guests) -> Mapping[str, Deletion]:
+    """When each document was deleted first, by the document's id."""
+    found: dict[str, Deletion] = {}
+    for event in in_order(events):
+        if event.type == "DOCUMENT_DELETED" and (file_id := identified_file("document", event.fields)):
+            who = guests.find(user_id=text_of(event.fields, "initiatorId"))
+            found.setdefault(file_id, Deletion(event.timestamp_ms, who.name if who else "", who.id if who else ""))
+    return found
 
 
 def talk_seconds(events: Iterable[Event], guests: Guests) -> Mapping[str, float]:

@@ -19,10 +19,10 @@ from fastcrc.crc32 import iscsi as crc32c
 from jaas_archive.archive import Archive, Part, PartLostError
 from jaas_archive.connections import Stop, StoppedError, Transport
 from jaas_archive.crc import as_text, combined
-from jaas_archive.errors import MismatchError, SourceUnavailableError, TryLaterError
+from jaas_archive.errors import LinkRefusedError, MismatchError, SourceUnavailableError, TryLaterError
 from jaas_archive.links import AllowedOrigins
 from jaas_archive.mp4 import Excerpt, seekable_file
-from jaas_archive.parts import MIB, Parts, part_bytes
+from jaas_archive.parts import LARGEST_FILE_BYTES, MIB, Parts, part_bytes
 from jaas_archive.ranges import RangeReader
 from jaas_archive.source import FileInfo, RangesIgnoredError, SourceChangedError, SourceReader, Stream
 from jaas_archive.uploads import Body, BucketAddress, Checkpoint, Uploader
@@ -70,7 +70,8 @@ class Job:
     `destination` decides from what the source says and how the file begins; it may refuse by raising. `checkpoint` is
     where an earlier invocation stopped; `save` is told of each new upload before its first part, and of its end. A
     `repeated` job may find uploads of its key that nobody noted. `inspect` looks into the file before it is stored and
-    says how many seconds it plays; `verify=False` takes the file however it is; `ranges=False` takes it in one go.
+    says how many seconds it plays; `announced_bytes` is how long it has to be, if that is known; `verify=False` takes
+    the file however it is; `ranges=False` takes it in one go.
     """
 
     link: str
@@ -79,8 +80,14 @@ class Job:
     save: Callable[[Checkpoint | None], None] = lambda _: None
     repeated: bool = False
     inspect: Callable[[BinaryIO, int], float | None] = lambda _file, _length: None
+    announced_bytes: int | None = None
     verify: bool = True
     ranges: bool = True
+
+    def check_size(self, size: int | None) -> None:
+        """Raise MismatchError where a file of that size cannot be the one that was announced."""
+        if self.verify and None not in (size, self.announced_bytes) and size != self.announced_bytes:
+            raise MismatchError(f"the event announced {self.announced_bytes} bytes, the source has {size}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class Copier:
         Raises:
             HandOverError: the time is over; what was copied stays.
             SourceUnavailableError: the source does not give the file now, or gave another one than it announced.
-            LinkRefusedError: the link may not be fetched.
+            LinkRefusedError: the link may not be fetched, or leads to what is too large.
             KeyTakenError: another object has the key.
             UploadGoneError: the upload was completed, or given up, by somebody else.
             AwsUnavailableError: S3 failed, again and again.
@@ -122,8 +129,11 @@ class Copier:
         try:
             stream = reader.open(job.link)
             info, head = stream.info, bytearray(HEAD_BYTES)
+            if (info.length or 0) > LARGEST_FILE_BYTES:
+                raise LinkRefusedError(f"the source announced {info.length} bytes, more than an object may have")
             del head[stream.read_into(memoryview(head)) :]
             destination = job.destination(info, bytes(head))
+            job.check_size(info.length)
             if info.length is None or not (info.ranges and job.ranges):
                 return self._copy_stream(job, destination, stream, head, stop)
             ranges = RangeReader(reader, job.link, info.etag, stop)
@@ -143,6 +153,7 @@ class Copier:
     def _put(self, job: Job, destination: Destination, info: FileInfo, body: memoryview, stop: Stop) -> Copied:
         """Store a file that is one buffer."""
         self._clear(job, destination)
+        job.check_size(len(body))
         crc = crc32c(body)
         seconds = None
         if job.verify:
@@ -228,8 +239,10 @@ class Copier:
         self, job: Job, info: FileInfo, checkpoint: Checkpoint, parts: Sequence[Part], md5: bytes | None
     ) -> str:
         """Make the object of its parts, if they are the file that was announced; returns its checksum."""
+        size = sum(part.size for part in parts)
+        job.check_size(size)
         if job.verify:
-            _check(info, sum(part.size for part in parts), combined((part.crc32c, part.size) for part in parts), md5)
+            _check(info, size, combined((part.crc32c, part.size) for part in parts), md5)
         return self.archive.complete(checkpoint.key, checkpoint.upload_id, parts)
 
     def _copy_some(self, link: str, parts: Parts, stop: Stop) -> None:

@@ -27,7 +27,8 @@ from jaas_archive.errors import (
 )
 from jaas_archive.events import Event, read_event
 from jaas_archive.files import FileRecord, FileStatus, file_sort_key
-from jaas_archive.kinds import AnnouncedFile, announced_file, extension_of
+from jaas_archive.formats import format_of, is_web_page
+from jaas_archive.kinds import AnnouncedFile, announced_file
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage, FileChangedMessage, encode
 from jaas_archive.mp4 import inspect_mp4
@@ -44,6 +45,7 @@ GRACE_SECONDS = 24 * 3600
 _ATTEMPTS = 3
 _SHORTEST_LIMIT_SECONDS = 60
 
+_PAGE_SUFFIXES = (".htm", ".html")
 _FIRST_BOXES = frozenset({b"ftyp", b"free", b"skip", b"wide", b"pdin", b"moov", b"mdat"})
 
 logger = Logger(child=True)
@@ -121,6 +123,7 @@ class Downloader:
             repeated=task.record.tries > 1,
             inspect=task.inspect,
             verify=not aside,
+            announced_bytes=task.file.announced_bytes,
         )
         for _ in range(_ATTEMPTS):
             try:
@@ -264,15 +267,14 @@ class _Task:
             NotAFileError: what comes is not the file but what services send, with status 200, for an error.
         """
         kind = self.file.kind
-        start = head.lstrip()[:14].lower()
-        if start.startswith((b"<!doctype html", b"<html")):
+        if is_web_page(head) and self.file.suffix.lower() not in _PAGE_SUFFIXES:
             raise NotAFileError("the source sent a web page instead of the file")
         if kind.extension == ".mp4" and head[4:8] not in _FIRST_BOXES:
             raise NotAFileError("the source sent something that is no MP4")
-        if self.file.announced_bytes is not None and info.length not in (None, self.file.announced_bytes):
-            raise NotAFileError(f"the event announced {self.file.announced_bytes} bytes, the source {info.length}")
         extension, content_type = (
-            (kind.extension, kind.content_type) if kind.extension and kind.content_type else extension_of(head)
+            (kind.extension, kind.content_type)
+            if kind.extension and kind.content_type
+            else format_of(head, self.file.suffix)
         )
         seconds = self.file.duration_seconds
         metadata = {
@@ -281,6 +283,7 @@ class _Task:
             "room": self.session.room,
             "event": self.event.idempotency_key,
             "source-etag": info.etag.strip('"'),
+            "source-encoding": info.encoding,
             "duration-seconds": "" if seconds is None else f"{seconds:g}",
         }
         return Destination(self.key(extension, second=second, aside=aside), content_type, ascii_metadata(metadata))

@@ -21,9 +21,11 @@ from jaas_archive.journal import JOURNAL_NAME, JOURNAL_TYPE, write_journal
 from jaas_archive.kinds import announced_file
 from jaas_archive.meetings import JournalEntry, Meetings, StoredEvent, StoredRecords
 from jaas_archive.messages import EventMessage, FileChangedMessage
+from jaas_archive.notification import SUBJECT, notification
 from jaas_archive.page import render_page
 from jaas_archive.record import MeetingRecord, make_record
 from jaas_archive.sessions import Session
+from jaas_archive.topic import Topic
 from jaas_archive.traces import in_order
 
 LEASE_MS = 310_000
@@ -39,10 +41,11 @@ logger = Logger(child=True)
 
 @dataclass(frozen=True, slots=True)
 class Enricher:
-    """Keeps the records of meetings."""
+    """Keeps the records of meetings, and tells the topic, where there is one, which are archived."""
 
     archive: Archive
     meetings: Meetings
+    topic: Topic | None = None
     clock: Callable[[], float] = time.time
 
     def note(self, message: EventMessage | FileChangedMessage) -> str:
@@ -75,19 +78,30 @@ class Enricher:
             raise
 
     def _make_until_current(self, session: Session) -> MeetingRecord:
+        notified = session.notified_digest
         for _ in range(_MAX_ROUNDS):
             record = self._make(session)
-            summary = record.summary | {"messages_digest": record.messages_digest}
+            # Before the record counts as made, so that whoever dies in between leaves it to the next.
+            notified = self._notify(record, notified)
+            summary = record.summary | {"messages_digest": record.messages_digest, "notified_digest": notified}
             if self.meetings.sessions.finish_projection(session, summary, now_ms=self._now_ms()):
                 logger.info("record written", session_id=session.id, version=session.version, **record.summary)
                 return record
             session = self.meetings.sessions.get(session.id) or session
         raise InProgressError("news of the session kept coming in", pause_seconds=1)
 
+    def _notify(self, record: MeetingRecord, notified: str) -> str:
+        """Publish that the meeting is archived, unless that was said already; returns the digest of what was said."""
+        news = notification(record.document, self.archive.bucket) if self.topic else None
+        if self.topic is None or news is None or news.digest == notified:
+            return notified
+        self.topic.publish(SUBJECT, news.text)
+        return news.digest
+
     def _make(self, session: Session) -> MeetingRecord:
         stored = self.meetings.records(session.id)
         events = in_order(map(self._event, stored.events))
-        record = make_record(session, events, stored.files, self._lines(stored.files))
+        record = make_record(session, events, stored.files, self._lines(session, stored.files))
         self.meetings.write_participants(session.id, record.participants)
         self.meetings.write_people(session.id, record.people)
         if record.messages_digest != session.messages_digest:
@@ -126,9 +140,9 @@ class Enricher:
         content = stored.content or self.archive.read(stored.object_key).decode()
         return read_event(json.loads(content), received_at_ms=stored.received_at_ms)
 
-    def _lines(self, files: Sequence[FileRecord]) -> list[tuple[Line, ...]]:
+    def _lines(self, session: Session, files: Sequence[FileRecord]) -> list[tuple[Line, ...]]:
         return [
-            read_lines(self._content(file), _LINES_IN[file.kind])
+            read_lines(self._content(file), _LINES_IN[file.kind], otherwise_ms=session.started_at_ms)
             for file in files
             if file.kind in _LINES_IN and file.status is FileStatus.ARCHIVED and (file.size or 0) <= MAX_PARSED_BYTES
         ]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jaas_archive.errors import NotAnEventError
+from jaas_archive.names import bounded
 
 type Json = Any
 """Whatever `json.loads` returns."""
@@ -18,6 +19,8 @@ _LINK = re.compile(r"https?:\\?/\\?/[^\s\"'<>]+", re.IGNORECASE)
 LINK_REMOVED = "[link removed]"
 """Stands in the journal where an event held a link."""
 SETTINGS_PROVISIONING = "SETTINGS_PROVISIONING"
+_MAX_NAME_BYTES = 1_000
+"""Room and session id are parts of keys, of which DynamoDB takes 2,048 bytes."""
 _EARLIEST_MS = 100_000_000_000
 """A number below counts seconds: as milliseconds it would lie before 1973."""
 _LATEST_MS = 9_999_999_999_999
@@ -84,11 +87,11 @@ def read_event(document: dict[str, Json], *, received_at_ms: int) -> Event:
     Raises:
         NotAnEventError: no event type, or nothing that tells which meeting it belongs to.
     """
-    event_type = _text(document.get("eventType"))
+    event_type = bounded(_text(document.get("eventType")), _MAX_NAME_BYTES)
     if not event_type:
         raise NotAnEventError("the event has no eventType")
     fqn = _text(document.get("fqn"))
-    session_id = _text(document.get("sessionId"))
+    session_id = bounded(_text(document.get("sessionId")), _MAX_NAME_BYTES)
     if not fqn and not session_id:
         raise NotAnEventError("the event has neither fqn nor sessionId")
     app_id, _, room = fqn.partition("/")
@@ -99,9 +102,9 @@ def read_event(document: dict[str, Json], *, received_at_ms: int) -> Event:
         session_id=session_id or f"{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}-none",
         timestamp_ms=milliseconds(document.get("timestamp")) or received_at_ms,
         idempotency_key=idempotency_key,
-        fqn=fqn,
-        app_id=app_id or _text(document.get("appId")),
-        room=room or "unknown-room",
+        fqn=bounded(fqn, _MAX_NAME_BYTES),
+        app_id=bounded(app_id or _text(document.get("appId")), _MAX_NAME_BYTES),
+        room=bounded(room, _MAX_NAME_BYTES) or "unknown-room",
         data=document.get("data"),
         document=document,
     )
@@ -129,12 +132,12 @@ def milliseconds(value: Json) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        number = int(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return _iso_milliseconds(value) if isinstance(value, str) else None
     if 0 < number < _EARLIEST_MS:
         number *= 1000
-    return number if _EARLIEST_MS <= number <= _LATEST_MS else None
+    return round(number) if _EARLIEST_MS <= number <= _LATEST_MS else None
 
 
 def _iso_milliseconds(text: str) -> int | None:

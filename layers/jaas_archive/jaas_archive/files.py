@@ -28,7 +28,10 @@ class FileStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A file as the table knows it; times in ms."""
+    """A file as the table knows it; times in ms.
+
+    `title` is what people call it, `owner_id` the JWT user id of whose it is.
+    """
 
     sort_key: str
     kind: str
@@ -48,6 +51,8 @@ class FileRecord:
     archived_at_ms: int | None
     mismatched: bool
     checkpoint: Checkpoint | None
+    title: str = ""
+    owner_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class Files:
                 "deadline": file.deadline_ms,
                 "starts_at": file.starts_at_ms,
                 "duration_seconds": None if file.duration_seconds is None else str(file.duration_seconds),
+                "title": file.title,
+                "owner": file.owner_id,
                 "tries": 0,
                 "announced_at": now_ms,
             },
@@ -242,6 +249,8 @@ def file_item(session_id: str, file: FileRecord) -> Item:
             "duration_seconds": None if file.duration_seconds is None else str(file.duration_seconds),
             "plays_seconds": None if file.plays_seconds is None else str(file.plays_seconds),
             "mismatched": True if file.mismatched else None,
+            "title": file.title,
+            "owner": file.owner_id,
             "archived_at": file.archived_at_ms,
         },
     )
@@ -269,6 +278,8 @@ def file_of(item: Item) -> FileRecord:
         archived_at_ms=whole_number(values.get("archived_at")),
         mismatched=values.get("mismatched", False),
         checkpoint=_checkpoint(values),
+        title=values.get("title", ""),
+        owner_id=values.get("owner", ""),
     )
 
 

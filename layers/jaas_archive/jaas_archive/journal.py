@@ -7,7 +7,7 @@ the table's journal holds them.
 import gzip
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from jaas_archive.files import FileRecord, FileStatus
@@ -61,12 +61,16 @@ def read_journal(content: bytes) -> Journal:
 
 def _known(record: type, values: dict[str, Any]) -> dict[str, Any]:
     """The values of a record's fields: an older journal may lack some, a newer one hold others."""
-    return {field.name: values.get(field.name) for field in fields(record)}
+    return {
+        field.name: values.get(field.name)
+        for field in fields(record)
+        if field.name in values or field.default is MISSING
+    }
 
 
 def _lines(session: Session, files: Sequence[FileRecord], events: Sequence[StoredEvent]) -> Iterator[str]:
     # What the table says of its own items is no part of what happened.
-    yield _line("session", {**asdict(session), "messages_digest": ""})
+    yield _line("session", {**asdict(session), "messages_digest": "", "notified_digest": ""})
     for file in sorted(files, key=lambda file: file.sort_key):
         yield _line("file", {**asdict(file), "checkpoint": None})
     for event in sorted(events, key=lambda event: event.sort_key):

@@ -11,6 +11,8 @@ from jaas_archive.errors import InvalidMessageError
 from jaas_archive.messages import ClaimMessage, EventMessage, FileChangedMessage, Message, decode, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
 
@@ -22,22 +24,25 @@ LONGEST_PAUSE_SECONDS = 3_600
 
 @dataclass(frozen=True, slots=True)
 class ClaimBucket:
-    """Holds the messages that are larger than SQS takes; its lifecycle outlasts every queue."""
+    """Holds the messages that are larger than SQS takes; its lifecycle outlasts every queue.
 
-    client: "S3Client"
+    `client` makes the client when it is first needed, and keeps it: few messages are that large.
+    """
+
+    client: "Callable[[], S3Client]"
     name: str
 
     def put(self, body: str) -> ClaimMessage:
         """Store a message's body."""
         key = f"events/{uuid.uuid4()}.json"
         with translated("store a large event"):
-            self.client.put_object(Bucket=self.name, Key=key, Body=body.encode(), ContentType="application/json")
+            self.client().put_object(Bucket=self.name, Key=key, Body=body.encode(), ContentType="application/json")
         return ClaimMessage(key)
 
     def get(self, claim: ClaimMessage) -> str:
         """The message's body."""
         with translated("read a large event"):
-            return self.client.get_object(Bucket=self.name, Key=claim.key)["Body"].read().decode()
+            return self.client().get_object(Bucket=self.name, Key=claim.key)["Body"].read().decode()
 
 
 @dataclass(frozen=True, slots=True)

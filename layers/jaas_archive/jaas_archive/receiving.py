@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
-from jaas_archive.errors import AppNotAllowedError, ArchiveError, NotReadyError, RequestError, SignatureError
+from jaas_archive.aws import translated
+from jaas_archive.errors import (
+    AppNotAllowedError,
+    ArchiveError,
+    AwsUnavailableError,
+    NotReadyError,
+    RequestError,
+    SignatureError,
+)
 from jaas_archive.events import is_settings_request, parse_body, read_event
 from jaas_archive.kinds import announced_file
 from jaas_archive.messages import EventMessage
@@ -17,7 +23,7 @@ from jaas_archive.queues import ClaimBucket, Queue, fit
 from jaas_archive.signature import SignatureHeader, verify
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.parameters import SecretsProvider
+    from types_boto3_secretsmanager import SecretsManagerClient
 
 SECRET_MAX_AGE_SECONDS = 50
 """A changed secret is seen within a minute."""
@@ -35,10 +41,12 @@ def raw_body(request: Mapping[str, Any]) -> bytes:
 class WebhookSecrets:
     """The secrets that JaaS may sign with; several while they are rotated."""
 
-    provider: "SecretsProvider"
+    client: "SecretsManagerClient"
     arn: str
     clock: Callable[[], float] = time.time
-    _forced_at: float = field(default=float("-inf"), init=False)
+    _secrets: tuple[str, ...] = field(default=(), init=False)
+    _read_at: float = field(default=float("-inf"), init=False)
+    _looked_again_at: float = field(default=float("-inf"), init=False)
 
     def current(self) -> tuple[str, ...]:
         """The secrets, at most a minute old.
@@ -46,30 +54,32 @@ class WebhookSecrets:
         Raises:
             NotReadyError: the admin has not put one yet, or Secrets Manager fails.
         """
-        try:
-            return self._read(force_fetch=False)
-        except NotReadyError:
-            # An empty secret is in the cache like any other; the admin may have put one a moment ago.
-            if self.clock() - self._forced_at < SECRET_LOOK_AGAIN_SECONDS:
-                raise
-            return self.fresh()
+        if self.clock() - self._read_at >= SECRET_MAX_AGE_SECONDS:
+            self._read()
+        # The admin may have put the first one a moment ago.
+        return self._secrets or self.fresh()
 
     def fresh(self) -> tuple[str, ...]:
-        """The secrets as they are now; as they were a few seconds ago if that was just asked."""
-        if self.clock() - self._forced_at < SECRET_LOOK_AGAIN_SECONDS:
-            return self._read(force_fetch=False)
-        self._forced_at = self.clock()
-        return self._read(force_fetch=True)
+        """The secrets as they are now; as they were a few seconds ago if that was just asked.
 
-    def _read(self, *, force_fetch: bool) -> tuple[str, ...]:
-        try:
-            text = self.provider.get(self.arn, max_age=SECRET_MAX_AGE_SECONDS, force_fetch=force_fetch)
-        except GetParameterError as error:
-            raise NotReadyError("the webhook secret cannot be read; is it set?") from error
-        secrets = tuple(str(text or "").replace(",", " ").split())
-        if not secrets:
+        Raises:
+            NotReadyError: the admin has not put one yet, or Secrets Manager fails.
+        """
+        if self.clock() - self._looked_again_at >= SECRET_LOOK_AGAIN_SECONDS:
+            self._looked_again_at = self.clock()
+            self._read()
+        if not self._secrets:
             raise NotReadyError("the webhook secret is not set yet")
-        return secrets
+        return self._secrets
+
+    def _read(self) -> None:
+        try:
+            with translated("read the webhook secret"):
+                text = self.client.get_secret_value(SecretId=self.arn)["SecretString"]
+        except AwsUnavailableError as error:
+            raise NotReadyError("the webhook secret cannot be read; is it set?") from error
+        self._read_at = self.clock()
+        self._secrets = tuple(text.replace(",", " ").split())
 
 
 @dataclass(frozen=True, slots=True)

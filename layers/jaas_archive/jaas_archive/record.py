@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from jaas_archive.activities import polls, reactions, role_changes, talk_seconds
+from jaas_archive.activities import Deletion, deletions, polls, reactions, role_changes, talk_seconds
 from jaas_archive.attendance import seconds_present
 from jaas_archive.authors import Author, Confidence, directory
 from jaas_archive.captions import Caption, web_vtt
@@ -16,7 +16,7 @@ from jaas_archive.events import Event, Json
 from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.kinds import KINDS
 from jaas_archive.meetings import message_name
-from jaas_archive.names import iso_day, iso_time
+from jaas_archive.names import bounded, iso_day, iso_time
 from jaas_archive.people import MAIN_ROOM, Connection, Guests, Person, Stay, connections, guests
 from jaas_archive.sessions import Session
 from jaas_archive.traces import traces
@@ -24,12 +24,16 @@ from jaas_archive.traces import traces
 SCHEMA_VERSION = 1
 _MAX_CONTENT_BYTES = 300_000
 """An item holds 400 KB; a longer message is cut in the table and whole in the archived file."""
+_MAX_TEXT_BYTES = 16_000
+"""As much of every other text in an item: beside a long message there is room for five."""
+_MAX_KEY_BYTES = 900
+"""A sort key holds 1,024."""
 _DAY_MS = 86_400_000
 _MAX_DAYS = 31
 # What may come, or be told, long after the meeting.
 _AFTERMATH = frozenset(
     {"SPEAKER_STATS", "AGGREGATED_REACTIONS", "FEEDBACK", "USAGE", "SETTINGS_PROVISIONING", "CERTIFIED_REC_UPLOADED"}
-    | {"VIDEO_SEGMENT_UPLOADED", "RTCSTATS_UPLOADED", "SCREEN_SHARING_HISTORY", "DOCUMENT_ADDED", "DOCUMENT_DELETED"}
+    | {"SCREEN_SHARING_HISTORY", "DOCUMENT_DELETED"}
     | {kind.event_type for kind in KINDS}
 )
 
@@ -72,6 +76,7 @@ def make_record(
     times = [event.timestamp_ms for event in events] or [session.started_at_ms]
     from_ms, until_ms = _duration(session, events)
     people = _People(there, events, counting, until_ms)
+    deleted = deletions(events, there)
     summary = {
         "first_seen": min(times),
         "last_seen": max(times),
@@ -84,7 +89,7 @@ def make_record(
         "files_archived": sum(file.status is FileStatus.ARCHIVED for file in files),
     }
     return MeetingRecord(
-        participants={one.key: _participant(one) for one in known if one.key},
+        participants={bounded(one.key, _MAX_KEY_BYTES): _as_item(_participant(one)) for one in known if one.key},
         people=people.items(session),
         messages={
             message_name(message.line.timestamp_ms, message.number): _message_item(message) for message in messages
@@ -113,7 +118,7 @@ def make_record(
             },
             "people": people.entries(),
             "participants": [_participant_entry(one) for one in known],
-            "files": [_file_entry(session, file) for file in files],
+            "files": [_file_entry(session, file, there, deleted) for file in files],
             "messages": [_message_entry(message) for message in counting],
             "polls": [
                 {
@@ -160,13 +165,14 @@ def _messages(known: Sequence[Connection], there: Guests, lines: Iterable[Line])
 
 def _message_item(message: _Message) -> dict[str, Json]:
     line, author = message.line, message.author
-    content = line.content.encode()[:_MAX_CONTENT_BYTES].decode(errors="ignore")
+    content = _cut(line.content, _MAX_CONTENT_BYTES)
     of_person = author.user_id and not line.superseded_by
-    return _without_blanks(
+    return _as_item(
         {
-            "gsi1pk": f"PERSON#{author.user_id}" if of_person else None,
+            "gsi1pk": f"PERSON#{bounded(author.user_id, _MAX_KEY_BYTES)}" if of_person else None,
             "gsi1sk": f"MESSAGE#{iso_time(line.timestamp_ms)}" if of_person else None,
             "timestamp": line.timestamp_ms,
+            "time_unknown": None if line.time_known else True,
             "source": line.source,
             "content": content,
             "content_cut": True if content != line.content else None,
@@ -186,6 +192,7 @@ def _message_entry(message: _Message) -> dict[str, Json]:
     return _without_blanks(
         {
             "at": iso_time(line.timestamp_ms),
+            "time_unknown": None if line.time_known else True,
             "source": line.source,
             "content": line.content,
             "jid": line.jid,
@@ -238,8 +245,8 @@ class _People:
         items: dict[str, dict[str, Json]] = {}
         for person in self._people:
             names = [person.user_id, *(email.lower() for email in person.emails)]
-            for name in names if person.user_id else []:
-                items[name] = _without_blanks(
+            for name in [bounded(name, _MAX_KEY_BYTES) for name in names] if person.user_id else []:
+                items[name] = _as_item(
                     {
                         "gsi1pk": f"PERSON#{name}",
                         "gsi1sk": f"SESSION#{iso_time(session.started_at_ms)}",
@@ -279,7 +286,7 @@ def _captions(messages: Sequence[_Message], files: Sequence[FileRecord]) -> dict
     spoken = [
         Caption(message.line.timestamp_ms, message.author.name, message.line.content)
         for message in messages
-        if message.line.source == SPEECH
+        if message.line.source == SPEECH and message.line.time_known
     ]
     return {
         str(PurePosixPath(file.key).with_suffix(".vtt")): text
@@ -340,13 +347,20 @@ def _stay(stay: Stay) -> dict[str, Json]:
     }
 
 
-def _file_entry(session: Session, file: FileRecord) -> dict[str, Json]:
+def _file_entry(session: Session, file: FileRecord, there: Guests, deleted: Mapping[str, Deletion]) -> dict[str, Json]:
+    owner = there.find(user_id=file.owner_id)
+    deletion = deleted.get(file.id) if file.kind == "document" else None
     return _without_blanks(
         {
             "kind": file.kind,
             "id": file.id,
             "status": file.status.value,
             "name": file.key.removeprefix(session.folder + "/"),
+            "title": file.title,
+            "by": owner.name if owner else None,
+            "person": owner.id if owner else None,
+            "deleted_at": iso_time(deletion.at_ms) if deletion else None,
+            "deleted_by": deletion.by if deletion else None,
             "size": file.size,
             "checksum_crc32c": file.checksum,
             "content_type": file.content_type,
@@ -370,6 +384,18 @@ def _room_time(events: Iterable[Event], event_type: str) -> str | None:
     """When the main room was made or closed; events of breakout rooms have the same types."""
     found = (iso_time(event.timestamp_ms) for event in events if event.type == event_type and not _is_breakout(event))
     return next(found, None)
+
+
+def _as_item(values: Mapping[str, Json]) -> dict[str, Json]:
+    """Values that fit into an item, whatever people call themselves."""
+    return {
+        name: _cut(value, _MAX_TEXT_BYTES) if isinstance(value, str) and name != "content" else value
+        for name, value in _without_blanks(values).items()
+    }
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    return text.encode()[:max_bytes].decode(errors="ignore")
 
 
 def _number(value: Json) -> Json:

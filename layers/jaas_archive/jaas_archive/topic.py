@@ -1,4 +1,4 @@
-"""The SNS topic of the alarms, where the auditor speaks to people."""
+"""SNS topics: that of the alarms, where the auditor speaks to people, and that of archived meetings."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -155,6 +155,8 @@ class Uploader:
             **headers,
             "content-encoding": "aws-chunked",
             "x-amz-trailer": _TRAILER,
+            # Says nothing that the trailer does not, but a bucket with Object Lock insists on it.
+            "x-amz-sdk-checksum-algorithm": "CRC32C",
             "x-amz-decoded-content-length": str(body.size),
         }
         reason = ""
@@ -163,7 +165,8 @@ class Uploader:
                 self.stop.wait(backoff_seconds(attempt))
             url, signed_headers = self.address.signed("PUT", key, query, headers)
             origin, target = origin_and_target(url)
-            self._connection = self._connection or Connection(origin, self.transport, self.stop)
+            # Any address: that of a VPC endpoint is private. The address is ours and of no link.
+            self._connection = self._connection or Connection(origin, self.transport, self.stop, lambda _: True)
             try:
                 response = self._connection.send("PUT", target, signed_headers, body.chunk(), body.chunk_size)
                 text = response.read(_LONGEST_ERROR_BYTES)

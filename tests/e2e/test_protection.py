@@ -1,0 +1,82 @@
+"""A stack with a key of the admin, locked files and a log of requests: everything goes on, and nothing can be deleted.
+
+MiniStack takes keys without asking KMS whether the caller may use them; tests/template looks at those permissions.
+"""
+
+import json
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.cloud import Cloud, Stack, deploy
+from local.jaas.client import WebhookClient
+from local.jaas.files import FileServer
+from local.story import Archive, put_secret
+
+SECRET = "whsec_fedcba9876543210fedcba9876543210"
+_WAIT_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def key_arn(cloud: Cloud) -> str:
+    arn: str = cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
+    return arn
+
+
+@pytest.fixture(scope="module")
+def protected(cloud: Cloud, stack: Stack, file_server_port: int, key_arn: str) -> Stack:
+    """What was built for `stack`, deployed a second time with all protection there is."""
+    parameters = {
+        "AllowedLinkOrigins": f"http://127.0.0.1:{file_server_port}",
+        "KmsKeyArn": key_arn,
+        "ObjectLockMode": "COMPLIANCE",
+        "ObjectLockDays": "1",
+        "AccessLogDays": "30",
+    }
+    deployed = deploy(cloud, "protected", parameters)
+    # MiniStack knows Object Lock, but its CloudFormation does not.
+    cloud.client("s3").put_object_lock_configuration(
+        Bucket=deployed.outputs["ArchiveBucketName"],
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}},
+        },
+    )
+    put_secret(deployed, SECRET)
+    return deployed
+
+
+def test_a_file_is_archived_and_locked(protected: Stack, file_server_port: int) -> None:
+    url, headers = protected.webhook()
+    with FileServer(port=file_server_port) as files, WebhookClient(url, SECRET, headers, timeout_seconds=30) as jaas:
+        link = files.publish(b'{"messages": []}', name="app/locked.json")
+        event = {
+            "eventType": "CHAT_UPLOADED",
+            "idempotencyKey": "locked",
+            "sessionId": "locked",
+            "timestamp": int(time.time() * 1000),
+            "fqn": "app/locked",
+            "data": {"preAuthenticatedLink": link.url},
+        }
+        assert jaas.post(json.dumps(event).encode()).ok
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while not {"chat.json", "meeting.html"} <= _names(protected):
+            assert time.monotonic() < deadline, _names(protected)
+            time.sleep(0.2)
+    s3, bucket = protected.cloud.client("s3"), protected.outputs["ArchiveBucketName"]
+    for version in s3.list_object_versions(Bucket=bucket)["Versions"]:
+        with pytest.raises(ClientError, match="object lock"):
+            s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+
+
+def _names(stack: Stack) -> set[str]:
+    return {entry.key.rpartition("/")[2] for entry in Archive(stack).objects()}
+
+
+def test_queues_and_secret_have_the_key(protected: Stack, key_arn: str) -> None:
+    sqs, secrets = protected.cloud.client("sqs"), protected.cloud.client("secretsmanager")
+    urls = [url for name, url in protected.outputs.items() if name.endswith("QueueUrl")]
+    keys = [sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["KmsMasterKeyId"]) for url in urls]
+    assert [key["Attributes"]["KmsMasterKeyId"] for key in keys] == [key_arn] * len(urls)
+    assert secrets.describe_secret(SecretId=protected.outputs["WebhookSecretArn"])["KmsKeyId"] == key_arn

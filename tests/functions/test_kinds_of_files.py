@@ -1,0 +1,160 @@
+"""Every kind of file that JaaS makes, from its event to its place in the bucket and in the record."""
+
+import gzip
+import json
+import time
+from typing import Any
+
+import pytest
+
+from local.jaas.faults import Header, HtmlPage
+from local.jaas.files import FileServer
+from local.jaas.small_files import make_pdf
+from tests.functions.conftest import ARCHIVE, World, load_event, mp4
+
+PDF = make_pdf("Road map")
+HOUR_MS = 3_600_000
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def told(name: str, **data: Any) -> dict[str, Any]:
+    """A sample event as if it came now."""
+    event = load_event(name)
+    event["timestamp"] = now_ms()
+    event["data"] = {key: value for key, value in event["data"].items() if key != "linkExpiration"} | data
+    return event
+
+
+def document(files: FileServer, content: bytes, file_id: str = "b7c1e5d2", **data: Any) -> dict[str, Any]:
+    link = files.publish(content, name=f"app/{file_id}.dat")
+    data = {"fileId": file_id, "fileSize": len(content), "preAuthenticatedLink": link.url} | data
+    return told("DOCUMENT_ADDED", **data) | {"idempotencyKey": file_id}
+
+
+def names(world: World) -> list[str]:
+    """Where the files lie in their session's folder."""
+    return [key.split("/", 2)[2] for key in world.copied_keys()]
+
+
+def content_type(world: World, name: str) -> str:
+    (key,) = [key for key in world.archived_keys() if key.endswith(f"/{name}")]
+    return world.s3.head_object(Bucket=ARCHIVE, Key=key)["ContentType"]
+
+
+def test_a_segment_lies_beside_the_others(world: World, files: FileServer) -> None:
+    for number, start in enumerate((1782896771000, 1782897371000)):
+        link = files.publish(mp4(200, seed=number, seconds=90), name=f"app/tgwrnkqpzdbmxjvu/{number}.mp4").url
+        world.accept(
+            told("VIDEO_SEGMENT_UPLOADED", preAuthenticatedLink=link, startTimestamp=start) | {"idempotencyKey": link}
+        )
+    world.settle()
+    assert names(world) == [
+        "segments/segment_20260701T090611Z_tgwrnkqp.mp4",
+        "segments/segment_20260701T091611Z_tgwrnkqp.mp4",
+    ]
+    assert {file["plays_seconds"] for file in world.meeting()["files"]} == {90}
+
+
+def test_rtc_statistics_live_two_days_and_are_named_for_the_participant(world: World, files: FileServer) -> None:
+    content = gzip.compress(b"[]\n")
+    event = told("RTCSTATS_UPLOADED", statsUrl=files.publish(content, name="f0c61ace.gz").url)
+    world.accept(event)
+    world.settle()
+    (name,) = names(world)
+    assert name.startswith("rtcstats/Mei-Ling-Chou-")
+    assert content_type(world, name) == "application/gzip"
+    assert world.items("FILE#")[0]["deadline"] == str(event["timestamp"] + 48 * HOUR_MS)
+    assert world.meeting()["files"][0]["title"] == "Mei-Ling Chou"
+
+
+def test_a_deleted_document_is_kept_and_told_of(world: World, files: FileServer) -> None:
+    deleted = told("DOCUMENT_DELETED", fileId="b7c1e5d2", initiatorId="user-1")
+    joined = load_event("PARTICIPANT_JOINED")
+    joined["data"] |= {"id": "user-1", "name": "Ada Nwosu"}
+    # Whatever comes first.
+    for event in (deleted, document(files, PDF, initiatorId="user-1"), joined):
+        world.accept(event)
+        world.settle()
+    (file,) = world.meeting()["files"]
+    assert (file["title"], file["by"], file["deleted_by"]) == (
+        "Q3 road map \u2013 draft (2).pdf",
+        "Ada Nwosu",
+        "Ada Nwosu",
+    )
+    assert file["deleted_at"].startswith(time.strftime("%Y-%m-%dT%H:", time.gmtime()))
+    assert world.object(file["name"]) == PDF
+
+
+def test_a_name_from_outside_stays_in_its_folder(world: World, files: FileServer) -> None:
+    world.accept(document(files, PDF, fileName="../../meeting.pdf"))
+    world.settle()
+    assert names(world) == ["documents/meeting.pdf"]
+    assert world.meeting()["files"][0]["title"] == "../../meeting.pdf"
+
+
+def test_two_documents_of_one_name_are_two_files(world: World, files: FileServer) -> None:
+    for number in (1, 2):
+        world.accept(document(files, make_pdf(f"number {number}"), f"id-{number}", fileName="plan.pdf"))
+    world.settle()
+    assert sorted(names(world)) in (
+        ["documents/plan.pdf", "documents/plan_id-1.pdf"],
+        ["documents/plan.pdf", "documents/plan_id-2.pdf"],
+    )
+    bodies = [world.s3.get_object(Bucket=ARCHIVE, Key=key)["Body"].read() for key in world.copied_keys()]
+    assert sorted(bodies) == [make_pdf("number 1"), make_pdf("number 2")]
+
+
+def test_a_document_that_is_a_page_is_shown_as_text(world: World, files: FileServer) -> None:
+    content = b"<!DOCTYPE html><script>alert(1)</script>"
+    world.accept(document(files, content, fileName="page.html"))
+    world.settle()
+    assert content_type(world, "documents/page.html") == "text/plain; charset=utf-8"
+    assert world.object("documents/page.html") == content
+
+
+@pytest.mark.parametrize(("size", "chunked"), [(4_000, ""), (4_000, "chunked"), (17 << 20, "chunked")])
+def test_a_document_of_another_size_than_announced_is_kept_aside(
+    world: World, files: FileServer, size: int, chunked: str
+) -> None:
+    content = PDF + bytes(size - len(PDF))
+    event = document(files, content, fileName="plan.pdf", fileSize=size + 1)
+    link = files.find(event["data"]["preAuthenticatedLink"])
+    assert link
+    if chunked:
+        link.faults.always(Header("Content-Length"))
+    world.accept(event)
+    world.settle()
+    assert (names(world), world.items("FILE#")[0]["status"]) == ([], "pending")
+    world.show_all("download")
+    world.settle()
+    assert names(world) == ["aside/documents/plan.pdf"]
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["reason"]) == (
+        "refused",
+        f"the event announced {size + 1} bytes, the source has {size}",
+    )
+
+
+def test_an_error_page_is_no_document(world: World, files: FileServer) -> None:
+    event = document(files, PDF, fileName="plan.pdf")
+    link = files.find(event["data"]["preAuthenticatedLink"])
+    assert link
+    link.faults.then(HtmlPage())
+    world.accept(event)
+    world.settle()
+    assert names(world) == []
+    world.show_all("download")
+    world.settle()
+    assert names(world) == ["documents/plan.pdf"]
+
+
+def test_what_an_event_says_in_the_wrong_type_does_no_harm(world: World, files: FileServer) -> None:
+    link = files.publish(PDF, name="app/1.pdf").url
+    odd = {"fileName": 7, "fileId": 12, "fileSize": "many", "initiatorId": {"id": 1}, "fileCreatedAt": "yesterday"}
+    world.accept(told("DOCUMENT_ADDED", preAuthenticatedLink=link, **odd))
+    world.settle()
+    assert names(world) == ["documents/7.pdf"]
+    assert json.loads(world.object("meeting.json"))["files"][0]["status"] == "archived"

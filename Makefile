@@ -24,7 +24,7 @@ find_python = for python in \
 	    .tools/python/cpython-3.13*/bin/python3.13; do \
 	    "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done
 
-.PHONY: help demo test chaos load bench bench-copy bench-scaling bench-cost bench-receiver check audit sbom lock format clean
+.PHONY: help demo test chaos load bench bench-copy bench-scaling bench-cost bench-receiver bench-table check audit sbom lock format clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -41,6 +41,9 @@ load: $(ENVIRONMENTS) ## how fast events are taken and files archived on this ma
 	@.venv/bin/python -m local.load
 
 bench: bench-copy bench-scaling bench-cost bench-receiver ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
+
+bench-table: .venv/installed
+	@PYTHONPATH=layers/jaas_archive .venv/bin/python -m benchmarks.table run
 
 bench-copy bench-scaling bench-cost bench-receiver: .venvs/bench/installed
 	@.venvs/bench/bin/python -m benchmarks.$(@:bench-%=%)

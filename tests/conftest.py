@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no reason for a test to fail.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 EVENTS = Path(__file__).parents[1] / "events"
 TOGETHER = ("e2e", "page")

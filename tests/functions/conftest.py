@@ -9,7 +9,7 @@ import time
 import urllib.request
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner, Result
 
 from functions.auditor import app as auditor_app
 from functions.downloader import app as downloader_app
@@ -26,11 +27,10 @@ from functions.receiver import app as receiver_app
 from functions.transcript_enricher import app as enricher_app
 from jaas_archive.auditing import Audit, Auditor
 from jaas_archive.signature import sign
+from jaas_archive_cli.main import app as command
 from local.jaas.files import FileServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -42,6 +42,8 @@ SECRET = "whsec_0123456789abcdef0123456789abcdef"
 ARCHIVE, CLAIMS, TABLE = "archive", "claims", "meetings"
 RECORD_SUFFIXES = ("meeting.json", "meeting.html", "journal.jsonl.gz", ".vtt")
 _MAX_ROUNDS = 50
+
+type Run = Callable[..., Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,14 @@ class World:
     auditor: Auditor | None = None
     failed: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def post(self, body: bytes, *, headers: dict[str, str] | None = None, encoded: bool = False) -> Reply:
+    def post(
+        self,
+        body: bytes,
+        *,
+        headers: dict[str, str] | None = None,
+        encoded: bool = False,
+        source_ip: str = "52.26.201.32",
+    ) -> Reply:
         """Send a request to the receiver; signed unless headers are given."""
         if headers is None:
             stamp = str(int(time.time()))
@@ -75,6 +84,7 @@ class World:
             "headers": headers,
             "body": base64.b64encode(body).decode() if encoded else body.decode(),
             "isBase64Encoded": encoded,
+            "requestContext": {"http": {"sourceIp": source_ip}},
         }
         answer = receiver_app.handler(event, context())
         return Reply(int(answer["statusCode"]), json.loads(answer["body"]))
@@ -97,7 +107,7 @@ class World:
                 return
         pytest.fail("the queues never became empty")
 
-    def _deliver(self, name: str, handler: "Callable[[dict[str, Any], Any], dict[str, Any]]") -> bool:
+    def _deliver(self, name: str, handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> bool:
         messages = self.receive(name)
         if not messages:
             return False
@@ -269,6 +279,7 @@ def world(monkeypatch: pytest.MonkeyPatch, files: FileServer, aws: str) -> World
         "WEBHOOK_SECRET_ARN": world.secret_arn,
         "SIGNATURE_TOLERANCE_SECONDS": "86400",
         "ALLOWED_APP_IDS": "",
+        "ALLOWED_SOURCE_IPS": "",
         "ALLOWED_LINK_ORIGINS": files.origin,
         "FIRST_RETRY_SECONDS": "30",
         "DOWNLOAD_QUEUE_URL": world.queues["download"],
@@ -329,3 +340,40 @@ def _build() -> World:
     world.topic_arn = sns.create_topic(Name="alarms")["TopicArn"]
     sns.subscribe(TopicArn=world.topic_arn, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:alarms")
     return world
+
+
+@pytest.fixture
+def run(world: World) -> Run:
+    """The command, with a stack that is the world."""
+    outputs = {
+        "WebhookUrl": "http://127.0.0.1:9/webhook",
+        "WebhookSecretArn": world.secret_arn,
+        "ArchiveBucketName": ARCHIVE,
+        "MeetingsTableName": TABLE,
+        "DownloadQueueUrl": world.queues["download"],
+        "UrgentDownloadQueueUrl": world.queues["urgent-download"],
+        "DownloadDeadLetterQueueUrl": world.queues["download-dead"],
+        "MeetingQueueUrl": world.queues["meeting"],
+        "MeetingDeadLetterQueueUrl": world.queues["meeting-dead"],
+        "AlarmTopicArn": world.topic_arn,
+    }
+    alarm: Any = {
+        "AlarmName": "files-at-risk",
+        "AlarmActions": [world.topic_arn],
+        "Namespace": "JaasArchive",
+        "MetricName": "FilesAtRisk",
+        "Statistic": "Maximum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 0,
+    }
+    boto3.client("cloudwatch").put_metric_alarm(**alarm)
+    template = {
+        "Resources": {"ClaimBucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"{CLAIMS}-of-stack"}}},
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName="jaas-archive", TemplateBody=json.dumps(template))
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(command, arguments, catch_exceptions=False)

@@ -34,7 +34,8 @@ MAX_JOURNALED_BYTES = 300_000
 """An item holds 400 KB; a larger event lies in the session's folder and the journal points there."""
 MAX_PARSED_BYTES = 100_000_000
 _MAX_ROUNDS = 20
-_LINES_IN = {"chat": CHAT, "transcript": SPEECH}
+LINES_IN = {"chat": CHAT, "transcript": SPEECH}
+"""The kinds of files that hold lines, and of what source these are."""
 
 logger = Logger(child=True)
 
@@ -142,9 +143,9 @@ class Enricher:
 
     def _lines(self, session: Session, files: Sequence[FileRecord]) -> list[tuple[Line, ...]]:
         return [
-            read_lines(self._content(file), _LINES_IN[file.kind], otherwise_ms=session.started_at_ms)
+            read_lines(self._content(file), LINES_IN[file.kind], otherwise_ms=session.started_at_ms)
             for file in files
-            if file.kind in _LINES_IN and file.status is FileStatus.ARCHIVED and (file.size or 0) <= MAX_PARSED_BYTES
+            if file.kind in LINES_IN and file.status is FileStatus.ARCHIVED and (file.size or 0) <= MAX_PARSED_BYTES
         ]
 
     def _content(self, file: FileRecord) -> bytes:

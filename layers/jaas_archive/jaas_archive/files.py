@@ -53,6 +53,8 @@ class FileRecord:
     checkpoint: Checkpoint | None
     title: str = ""
     owner_id: str = ""
+    erased_at_ms: int | None = None
+    """When the admin had somebody's words and names taken out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,7 @@ def file_item(session_id: str, file: FileRecord) -> Item:
             "title": file.title,
             "owner": file.owner_id,
             "archived_at": file.archived_at_ms,
+            "erased_at": file.erased_at_ms,
         },
     )
 
@@ -280,6 +283,7 @@ def file_of(item: Item) -> FileRecord:
         checkpoint=_checkpoint(values),
         title=values.get("title", ""),
         owner_id=values.get("owner", ""),
+        erased_at_ms=whole_number(values.get("erased_at")),
     )
 
 

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaas_archive.aws import translated
-from jaas_archive.errors import InvalidMessageError
-from jaas_archive.messages import ClaimMessage, EventMessage, FileChangedMessage, Message, decode, encode
+from jaas_archive.errors import InvalidMessageError, NotAnEventError
+from jaas_archive.events import parse_body, read_event
+from jaas_archive.messages import (
+    ClaimMessage,
+    EventMessage,
+    FileChangedMessage,
+    Message,
+    RawMessage,
+    decode,
+    encode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,17 +103,17 @@ def fit(message: Message, claims: ClaimBucket) -> str:
 
 
 def unfold(body: str, claims: ClaimBucket) -> EventMessage | FileChangedMessage:
-    """Decode a message, following a claim.
+    """Decode a message, following a claim, and read what the receiver could not: it may have been an older one.
 
     Raises:
-        InvalidMessageError: it is none of ours.
+        InvalidMessageError: it is none of ours, or nothing can be made of it now either.
     """
     message = decode(body)
     if isinstance(message, ClaimMessage):
         message = decode(claims.get(message))
     if isinstance(message, ClaimMessage):
         raise InvalidMessageError("a claim leads to a claim")
-    return message
+    return _read(message) if isinstance(message, RawMessage) else message
 
 
 def unfold_event(body: str, claims: ClaimBucket) -> EventMessage:
@@ -117,6 +126,15 @@ def unfold_event(body: str, claims: ClaimBucket) -> EventMessage:
     if not isinstance(message, EventMessage):
         raise InvalidMessageError("the queue takes events only")
     return message
+
+
+def _read(message: RawMessage) -> EventMessage:
+    try:
+        document = parse_body(message.body)
+        read_event(document, received_at_ms=message.received_at_ms)
+    except NotAnEventError as error:
+        raise InvalidMessageError(f"JaaS signed what is no event: {error}") from error
+    return EventMessage(document, message.received_at_ms)
 
 
 def pause_seconds(

@@ -42,13 +42,14 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverSettings(_Settings):
-    """What the receiver needs; an empty `allowed_app_ids` allows any."""
+    """What the receiver needs; an empty `allowed_app_ids` or `allowed_source_ips` allows any."""
 
     download_queue_url: str
     meeting_queue_url: str
     webhook_secret_arn: str
     signature_tolerance_seconds: int
     allowed_app_ids: frozenset[str]
+    allowed_source_ips: frozenset[str]
     claim_bucket_name: str
 
 

@@ -14,9 +14,9 @@ from jaas_archive.auditing import Audit, Auditor
 from jaas_archive.backlog import Backlog
 from jaas_archive.findings import FindingKind
 from jaas_archive.meetings import Meetings
+from jaas_archive.publishing import Topic
 from jaas_archive.queues import ClaimBucket, Queue
 from jaas_archive.settings import AuditorSettings
-from jaas_archive.topic import Topic
 
 _HOUR_MS = 3_600_000
 _RESERVE_MS = 60_000

@@ -15,10 +15,10 @@ from jaas_archive.archive import Archive
 from jaas_archive.batches import Batch, records_of
 from jaas_archive.enriching import Enricher
 from jaas_archive.meetings import Meetings
+from jaas_archive.publishing import EventBus, Listeners, Topic
 from jaas_archive.queues import ClaimBucket, Queue, unfold
 from jaas_archive.record import MeetingRecord
 from jaas_archive.settings import EnricherSettings
-from jaas_archive.topic import Topic
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -49,6 +49,15 @@ def claims() -> ClaimBucket:
     return ClaimBucket(s3, settings().claim_bucket_name)
 
 
+def listeners() -> Listeners | None:
+    """Who is told of archived meetings."""
+    if settings().meeting_topic_arn:
+        return Topic(boto3.client("sns"), settings().meeting_topic_arn)
+    if settings().meeting_event_bus:
+        return EventBus(boto3.client("events"), settings().meeting_event_bus)
+    return None
+
+
 @cache
 def enricher() -> Enricher:
     """Built once for each execution environment."""
@@ -56,7 +65,7 @@ def enricher() -> Enricher:
         archive=Archive(s3, settings().archive_bucket_name),
         meetings=Meetings(boto3.client("dynamodb", config=DYNAMODB_CONFIG), settings().meetings_table_name),
         announcements=Announcements(claims()),
-        topic=Topic(boto3.client("sns"), settings().meeting_topic_arn) if settings().meeting_topic_arn else None,
+        listeners=listeners(),
     )
 
 

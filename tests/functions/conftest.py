@@ -309,6 +309,7 @@ def world(monkeypatch: pytest.MonkeyPatch, files: FileServer, aws: str) -> World
         "MEETING_DEAD_LETTER_QUEUE_URL": world.queues["meeting-dead"],
         "ALARM_TOPIC_ARN": world.topic_arn,
         "MEETING_TOPIC_ARN": "",
+        "MEETING_EVENT_BUS": "",
         "STACK": "jaas-archive",
         "PENDING_HOURS": "2",
         "SILENCE_HOURS": "72",

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from jaas_archive.publishing import EVENT_SOURCE
 from tests.template.translated import as_list, names, properties, referenced, role_of, stack, statements, the_one
 
 FUNCTIONS = names("AWS::Lambda::Function")
@@ -189,3 +190,15 @@ def test_with_meeting_notifications_the_enricher_may_publish_to_their_topic_and_
     ]
     assert granted == [("TranscriptEnricherRole", "sns:Publish")]
     assert "MeetingTopic" not in stack()["Resources"]
+
+
+def test_with_meeting_events_the_enricher_may_put_events_in_its_own_name_and_nobody_else() -> None:
+    granted = [
+        (role, statement["Action"], statement["Condition"])
+        for role in ROLES
+        for statement in statements(properties(role, MeetingNotifications="eventbridge")["Policies"])
+        if any(action.startswith("events:") for action in as_list(statement["Action"]))
+    ]
+    own_name = {"StringEquals": {"events:source": EVENT_SOURCE}}
+    assert granted == [("TranscriptEnricherRole", "events:PutEvents", own_name)]
+    assert "MeetingTopic" not in stack(MeetingNotifications="eventbridge")["Resources"]

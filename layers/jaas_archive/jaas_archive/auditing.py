@@ -16,8 +16,8 @@ from jaas_archive.files import FileStatus
 from jaas_archive.findings import Finding, FindingKind, message_about
 from jaas_archive.meetings import Meetings
 from jaas_archive.names import iso_time
+from jaas_archive.publishing import Topic
 from jaas_archive.queues import Queue, fit
-from jaas_archive.topic import Topic
 
 _HOUR_MS = 3_600_000
 RISK_MS = 6 * _HOUR_MS

@@ -24,9 +24,9 @@ from jaas_archive.meetings import JournalEntry, Meetings, StoredEvent, StoredRec
 from jaas_archive.messages import EventMessage, FileChangedMessage
 from jaas_archive.notification import SUBJECT, notification
 from jaas_archive.page import render_page
+from jaas_archive.publishing import Listeners
 from jaas_archive.record import MeetingRecord, make_record
 from jaas_archive.sessions import Session
-from jaas_archive.topic import Topic
 from jaas_archive.traces import in_order
 
 LEASE_MS = 310_000
@@ -43,14 +43,14 @@ logger = Logger(child=True)
 
 @dataclass(frozen=True, slots=True)
 class Enricher:
-    """Keeps the records of meetings, and tells the topic, where there is one, which are archived.
+    """Keeps the records of meetings, and tells those who listen, if any, which are archived.
 
     A rebuild does so without announcements, since it takes no news.
     """
 
     archive: Archive
     meetings: Meetings
-    topic: Topic | None = None
+    listeners: Listeners | None = None
     announcements: Announcements | None = None
     clock: Callable[[], float] = time.time
 
@@ -100,10 +100,10 @@ class Enricher:
 
     def _notify(self, record: MeetingRecord, notified: str) -> str:
         """Publish that the meeting is archived, unless that was said already; returns the digest of what was said."""
-        news = notification(record.document, self.archive.bucket) if self.topic else None
-        if self.topic is None or news is None or news.digest == notified:
+        news = notification(record.document, self.archive.bucket) if self.listeners else None
+        if self.listeners is None or news is None or news.digest == notified:
             return notified
-        self.topic.publish(SUBJECT, news.text)
+        self.listeners.publish(SUBJECT, news.text)
         return news.digest
 
     def _make(self, session: Session) -> MeetingRecord:

@@ -70,13 +70,14 @@ class DownloaderSettings(_Settings):
 
 @dataclass(frozen=True, slots=True)
 class EnricherSettings(_Settings):
-    """What the transcript enricher needs; it tells nobody of archived meetings if `meeting_topic_arn` is empty."""
+    """What the transcript enricher needs; it tells of archived meetings where there is a topic or an event bus."""
 
     archive_bucket_name: str
     meetings_table_name: str
     meeting_queue_url: str
     meeting_dead_letter_queue_url: str
     meeting_topic_arn: str
+    meeting_event_bus: str
     claim_bucket_name: str
     first_retry_seconds: int
 

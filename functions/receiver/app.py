@@ -14,7 +14,7 @@ from botocore.config import Config
 from jaas_archive.choices import Choice, chosen_kinds
 from jaas_archive.links import parse_origins
 from jaas_archive.queues import ClaimBucket, Queue
-from jaas_archive.receiving import Receiver, WebhookSecrets, raw_body
+from jaas_archive.receiving import Receiver, WebhookSecrets, parse_networks, read_request
 from jaas_archive.settings import ReceiverSettings
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def receiver() -> Receiver:
         choice=Choice(chosen_kinds(settings.file_kinds), parse_origins(settings.allowed_link_origins)),
         signature_tolerance_seconds=settings.signature_tolerance_seconds,
         allowed_app_ids=settings.allowed_app_ids,
+        allowed_sources=parse_networks(settings.allowed_source_ips),
     )
 
 
@@ -56,9 +57,15 @@ def receiver() -> Receiver:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request of the HTTP API (payload format 2.0)."""
-    answer = receiver().answer(event["headers"], raw_body(event))
+    answer = receiver().answer(read_request(event))
     metrics.add_metric(answer.outcome, MetricUnit.Count, 1)
-    logger.info(answer.outcome, status=answer.status, event_type=answer.event_type, session_id=answer.session_id)
+    logger.info(
+        answer.outcome,
+        status=answer.status,
+        event_type=answer.event_type,
+        session_id=answer.session_id,
+        reason=answer.reason,
+    )
     return {
         "statusCode": answer.status,
         "headers": {"content-type": "application/json"},

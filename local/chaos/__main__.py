@@ -5,6 +5,7 @@ import random
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 
 from rich.table import Table
 from rich.text import Text
@@ -38,18 +39,22 @@ def main() -> int:
 
 
 def _run(terminal: Terminal, seed: int, count: int) -> Outcome:
-    with terminal.step(f"plan: {count} meetings of seed {seed}") as step:
+    with terminal.step(f"the plan of seed {seed}") as step:
         plan = make_plan(seed, count, film=make_film(), now_ms=int(time.time() * 1000), disturbances=_DISTURBANCES)
-        events = sum(len(meeting.events) for meeting in plan.meetings)
-        files = [file for meeting in plan.meetings for file in meeting.files]
-        lines = sum(len(meeting.lines) for meeting in plan.meetings)
-        step.update(f"{events} events, {len(files)} files, {lines} lines, {plan.posts} deliveries")
-    with running_chaos(seed) as chaos, terminal.step("chaos") as step:
+        events, files, lines = (
+            sum(len(some) for some in every)
+            for every in zip(*((one.events, one.files, one.lines) for one in plan.meetings), strict=True)
+        )
+        step.update(f"{count} meetings: {events} events, {files} files, {lines} lines of chat and speech")
+    with terminal.step("an embedded cloud, and the stack on it"), ExitStack() as exits:
+        chaos = exits.enter_context(running_chaos(seed))
+        closing = exits.pop_all()
+    with closing, terminal.step("chaos") as step:
         return chaos.play(plan, drained=True, on_progress=step.update)
 
 
 def _report(terminal: Terminal, outcome: Outcome) -> None:
-    table = Table("faults injected", "", show_header=True)
+    table = Table("what went wrong", "times")
     for sort, count in sorted(outcome.faults.items()):
         table.add_row(sort, str(count))
     terminal.console.print(table)
@@ -57,7 +62,9 @@ def _report(terminal: Terminal, outcome: Outcome) -> None:
         terminal.console.print(Text(f"{difference.sort}: {difference.session_id} {difference.what}", style="red"))
     counts = Counter(difference.sort for difference in outcome.differences)
     figures = ", ".join(f"{sort} {counts[sort]}" for sort in Sort)
-    terminal.console.print(f"\n{outcome.deliveries} deliveries, {outcome.faults.total()} faults: {figures}")
+    terminal.console.print(
+        f"\n{outcome.deliveries} deliveries, {outcome.faults.total()} faults in {terminal.seconds:.0f} s: {figures}"
+    )
 
 
 if __name__ == "__main__":

@@ -162,7 +162,8 @@ class Chaos:
 
     def _disturb(self, disturbance: Disturbance) -> None:
         """Disturb the machines in the middle of a copy."""
-        self._wait_for_a_copy()
+        if self._wait_for_a_copy():
+            self.disturbed["machines: with a large copy half done"] += 1
         cloud = self.stack.cloud
         match disturbance:
             case Disturbance.KILL:
@@ -180,8 +181,8 @@ class Chaos:
                 cloud.restart()
                 self.disturbed[f"machines: {disturbance}"] += 1
 
-    def _wait_for_a_copy(self) -> None:
-        """Until some part of a large file is in the archive and not yet all of it; or not, if none is copied now."""
+    def _wait_for_a_copy(self) -> bool:
+        """Wait until some parts of a large file are in the archive and not yet all; False if that does not happen."""
         s3: Any = self.stack.cloud.client("s3")
         bucket = self.stack.outputs["ArchiveBucketName"]
         give_up_at = time.monotonic() + _COPY_SECONDS
@@ -189,8 +190,9 @@ class Chaos:
             for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
                 with suppress(s3.exceptions.NoSuchUpload):
                     if s3.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]).get("Parts"):
-                        return
+                        return True
             time.sleep(0.1)
+        return False
 
     def _settle(self, plan: Plan, on_progress: Callable[[str], None], *, drained: bool) -> Snapshot:
         queues = Archive(self.stack)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from jaas_archive.choices import EVERYTHING, Choice, chosen_kinds
-from jaas_archive.events import read_event, without_links
-from jaas_archive.kinds import KIND_NAMES, MAX_OTHER_FILES, announced_files, with_link
+from jaas_archive.events import read_event
+from jaas_archive.kinds import KIND_NAMES, MAX_OTHER_FILES, announced_files, message_document
 from jaas_archive.links import parse_origins
 
 STORE = "https://objectstorage.eu-frankfurt-1.oraclecloud.com/p/token/n/ns/b/bucket/o/app/"
@@ -60,5 +60,5 @@ def test_a_link_put_back_announces_the_same_file() -> None:
     for data in ({"a": {"b": f"{STORE}1.mp4"}, "c": f"{STORE}2.mp4"}, [f"{STORE}1.mp4"]):
         told = event("SOMETHING_NEW", data)
         for file in announced_files(told):
-            alone = event("SOMETHING_NEW", with_link("SOMETHING_NEW", without_links(data), file.link))
+            alone = read_event(message_document(told, file), received_at_ms=0)
             assert [(one.id, one.link) for one in announced_files(alone)] == [(file.id, file.link)]

@@ -10,6 +10,7 @@ COMPLETE = {
     "ALLOWED_APP_IDS": "one, two,",
     "ALLOWED_LINK_ORIGINS": "https://*.oraclecloud.com",
     "FILE_KINDS": "all",
+    "ALLOWED_SOURCE_IPS": "",
     "CLAIM_BUCKET_NAME": "claims",
 }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
+from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive, ObjectGoneError
 from jaas_archive.choices import Choice
 from jaas_archive.conversation import CHAT, SPEECH, Line, read_lines
@@ -19,13 +20,14 @@ from jaas_archive.errors import InProgressError, InvalidMessageError
 from jaas_archive.events import Event, read_event, without_links
 from jaas_archive.files import FileRecord, FileStatus, file_sort_key
 from jaas_archive.journal import JOURNAL_NAME, JOURNAL_TYPE, write_journal
+from jaas_archive.kinds import AnnouncedFile, message_document
 from jaas_archive.meetings import JournalEntry, Meetings, StoredEvent, StoredRecords
 from jaas_archive.messages import EventMessage, FileChangedMessage
 from jaas_archive.notification import SUBJECT, notification
 from jaas_archive.page import render_page
+from jaas_archive.publishing import Listeners
 from jaas_archive.record import MeetingRecord, make_record
 from jaas_archive.sessions import Session
-from jaas_archive.topic import Topic
 from jaas_archive.traces import in_order
 
 LEASE_MS = 310_000
@@ -34,19 +36,24 @@ MAX_JOURNALED_BYTES = 300_000
 """An item holds 400 KB; a larger event lies in the session's folder and the journal points there."""
 MAX_PARSED_BYTES = 100_000_000
 _MAX_ROUNDS = 20
-_LINES_IN = {"chat": CHAT, "transcript": SPEECH}
+LINES_IN = {"chat": CHAT, "transcript": SPEECH}
+"""The kinds of files that hold lines, and of what source these are."""
 
 logger = Logger(child=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Enricher:
-    """Keeps the records of meetings, and tells the topic, where there is one, which are archived."""
+    """Keeps the records of meetings, and tells those who listen, if any, which are archived.
+
+    A rebuild does so without announcements, since it takes no news.
+    """
 
     archive: Archive
     meetings: Meetings
     choice: Choice
-    topic: Topic | None = None
+    listeners: Listeners | None = None
+    announcements: Announcements | None = None
     clock: Callable[[], float] = time.time
 
     def note(self, message: EventMessage | FileChangedMessage) -> str:
@@ -61,6 +68,8 @@ class Enricher:
         if file is None:
             raise InvalidMessageError("the message speaks of a file that nobody announced")
         self.meetings.journal(message.session_id, [], [file])
+        if self.announcements and file.status not in (FileStatus.PENDING, FileStatus.COPYING):
+            self.announcements.forget(message.session_id, message.file)
         return message.session_id
 
     def update_record(self, session_id: str) -> MeetingRecord | None:
@@ -93,10 +102,10 @@ class Enricher:
 
     def _notify(self, record: MeetingRecord, notified: str) -> str:
         """Publish that the meeting is archived, unless that was said already; returns the digest of what was said."""
-        news = notification(record.document, self.archive.bucket) if self.topic else None
-        if self.topic is None or news is None or news.digest == notified:
+        news = notification(record.document, self.archive.bucket) if self.listeners else None
+        if self.listeners is None or news is None or news.digest == notified:
             return notified
-        self.topic.publish(SUBJECT, news.text)
+        self.listeners.publish(SUBJECT, news.text)
         return news.digest
 
     def _make(self, session: Session) -> MeetingRecord:
@@ -129,7 +138,8 @@ class Enricher:
         session = self.meetings.sessions.ensure(event)
         files = self.choice.files_of(event)
         for file in files:
-            self.meetings.files.announce(session.id, file, now_ms=self._now_ms())
+            alone = EventMessage(message_document(event, file), message.received_at_ms)
+            self._keep_announcement(session.id, file, alone)
         content = json.dumps(without_links(event.document), ensure_ascii=False, separators=(",", ":"))
         object_key = ""
         if len(content.encode()) > MAX_JOURNALED_BYTES:
@@ -138,15 +148,24 @@ class Enricher:
         self.meetings.journal(session.id, [entry], [])
         return session.id
 
+    def _keep_announcement(self, session_id: str, file: AnnouncedFile, message: EventMessage) -> None:
+        """Make sure that a file that is not archived outlives its message in the queue."""
+        known = self.meetings.files.announce(session_id, file, now_ms=self._now_ms())
+        if not self.announcements or known.status is FileStatus.ARCHIVED or known.deadline_ms > file.deadline_ms:
+            return
+        key = self.announcements.keep(session_id, known.sort_key, message)
+        if not self.meetings.files.note_announcement(session_id, file, key):
+            self.announcements.forget(session_id, known.sort_key)
+
     def _event(self, stored: StoredEvent) -> Event:
         content = stored.content or self.archive.read(stored.object_key).decode()
         return read_event(json.loads(content), received_at_ms=stored.received_at_ms)
 
     def _lines(self, session: Session, files: Sequence[FileRecord]) -> list[tuple[Line, ...]]:
         return [
-            read_lines(self._content(file), _LINES_IN[file.kind], otherwise_ms=session.started_at_ms)
+            read_lines(self._content(file), LINES_IN[file.kind], otherwise_ms=session.started_at_ms)
             for file in files
-            if file.kind in _LINES_IN and file.status is FileStatus.ARCHIVED and (file.size or 0) <= MAX_PARSED_BYTES
+            if file.kind in LINES_IN and file.status is FileStatus.ARCHIVED and (file.size or 0) <= MAX_PARSED_BYTES
         ]
 
     def _content(self, file: FileRecord) -> bytes:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from urllib.parse import quote, unquote, urlsplit
 
-from jaas_archive.events import DOCUMENTED_TYPES, LINK_REMOVED, Event, Json, milliseconds
+from jaas_archive.events import DOCUMENTED_TYPES, LINK_REMOVED, Event, Json, milliseconds, without_links
 from jaas_archive.names import compact_time, safe_file_stem, safe_name, suffix_of
 
 _HOUR_MS = 3_600_000
-_LONGEST_LIFE_HOURS = 72
+LONGEST_LIFE_HOURS = 72
+"""A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days."""
 _LONGEST_TITLE = 1_000
 _WHOLE_LINK = re.compile(r"https?://\S+", re.IGNORECASE)
 _ASCII = "".join(map(chr, range(0x80)))
@@ -147,13 +148,13 @@ class AnnouncedFile:
     starts_at_ms: int | None
 
 
-def with_link(event_type: str, data: Json, link: str) -> Json:
-    """The data of a journaled event with its link put back in place."""
-    kind = _BY_EVENT_TYPE.get(event_type)
-    if kind:
-        return data | {kind.link_fields[0]: link}
-    # Of a file that is not documented nobody knows where its link was, and any place does.
-    return (data if isinstance(data, dict) else {}) | {"link": link}
+def message_document(event: Event, file: AnnouncedFile) -> dict[str, Json]:
+    """The event as it announces this file alone: what is not documented may bring several, each with its message."""
+    if file.kind is not OTHER:
+        return event.document
+    data = without_links(event.data)
+    # Nobody knows what place in such an event is the link's, so any is.
+    return event.document | {"data": (data if isinstance(data, dict) else {}) | {"link": file.link}}
 
 
 def announced_files(event: Event) -> tuple[AnnouncedFile, ...]:
@@ -174,8 +175,7 @@ def _announced(event: Event, kind: FileKind, link: str, *other_links: str) -> An
     expires_at_ms = milliseconds(fields.get("linkExpiration"))
     if expires_at_ms is None or expires_at_ms <= event.timestamp_ms:
         expires_at_ms = event.timestamp_ms + kind.lifetime_hours * _HOUR_MS
-    # A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days.
-    expires_at_ms = min(expires_at_ms, event.timestamp_ms + _LONGEST_LIFE_HOURS * _HOUR_MS)
+    expires_at_ms = min(expires_at_ms, event.timestamp_ms + LONGEST_LIFE_HOURS * _HOUR_MS)
     title = next(filter(None, (_text(fields.get(name)) for name in kind.title_fields)), "")[:_LONGEST_TITLE]
     if kind is OTHER:
         title, suffix = event.type, suffix_of(_object_name(link))

@@ -369,6 +369,7 @@ def _file_entry(session: Session, file: FileRecord, there: Guests, deleted: Mapp
             "duration_seconds": _seconds(file),
             "plays_seconds": file.plays_seconds,
             "archived_at": _time(file.archived_at_ms),
+            "erased_at": _time(file.erased_at_ms),
             "link_dies_at": None if file.status is FileStatus.ARCHIVED else iso_time(file.deadline_ms),
             "reason": file.reason,
         }

@@ -103,6 +103,23 @@ class Sessions:
             pause_seconds = min(max(1, left_ms // 1000 + 1), _LONGEST_WAIT_SECONDS)
             raise InProgressError("another makes the record", pause_seconds=pause_seconds) from None
 
+    def renew_projection(self, session_id: str, held_until_ms: int, until_ms: int) -> None:
+        """Keep the lease that was held until then.
+
+        Raises:
+            InProgressError: it ended, and another has it.
+        """
+        try:
+            self.table.update(
+                session_id,
+                "SESSION",
+                {"projection_lease_until": until_ms},
+                condition="projection_lease_until = :held",
+                values={":held": held_until_ms},
+            )
+        except ConditionError:
+            raise InProgressError("another makes the record") from None
+
     def finish_projection(self, session: Session, summary: Mapping[str, str | int], *, now_ms: int) -> bool:
         """Release the lease and store the summary; False, with the lease kept, if there is news meanwhile.
 

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from jaas_archive.queues import ClaimBucket, Queue
-from jaas_archive.receiving import Receiver, WebhookSecrets, raw_body
+from jaas_archive.receiving import Receiver, WebhookSecrets, parse_networks, read_request
 from jaas_archive.settings import ReceiverSettings
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def receiver() -> Receiver:
         claims=ClaimBucket(s3, settings.claim_bucket_name),
         signature_tolerance_seconds=settings.signature_tolerance_seconds,
         allowed_app_ids=settings.allowed_app_ids,
+        allowed_sources=parse_networks(settings.allowed_source_ips),
     )
 
 
@@ -53,9 +54,15 @@ def receiver() -> Receiver:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request of the HTTP API (payload format 2.0)."""
-    answer = receiver().answer(event["headers"], raw_body(event))
+    answer = receiver().answer(read_request(event))
     metrics.add_metric(answer.outcome, MetricUnit.Count, 1)
-    logger.info(answer.outcome, status=answer.status, event_type=answer.event_type, session_id=answer.session_id)
+    logger.info(
+        answer.outcome,
+        status=answer.status,
+        event_type=answer.event_type,
+        session_id=answer.session_id,
+        reason=answer.reason,
+    )
     return {
         "statusCode": answer.status,
         "headers": {"content-type": "application/json"},

@@ -60,7 +60,7 @@ def test_notes_file_and_status_in_the_table(world: World, files: FileServer) -> 
     assert re.fullmatch(f"{FOLDER}/{RECORDING}", item["key"])
     assert item["checksum"] == base64.b64encode(crc32c(content).to_bytes(4, "big")).decode()
     assert item["source_etag"] == link.stored.etag
-    assert {"link", "lease_until", "reason", "gsi2pk"}.isdisjoint(item)
+    assert {"announcement", "lease_until", "reason", "gsi2pk"}.isdisjoint(item)
 
 
 @pytest.mark.parametrize("size", [200, 17 * MIB])
@@ -176,7 +176,8 @@ def test_a_link_that_is_not_allowed_ends_in_the_dead_letter_queue_at_once(world:
     (item,) = world.items("FILE#")
     assert item["status"] == "refused"
     assert "AllowedLinkOrigins" in item["reason"]
-    assert "link" not in item
+    assert "announcement" not in item
+    assert world.announcements() == [""]
     (letter,) = world.receive("download-dead")
     assert letter["MessageAttributes"]["reason"]["StringValue"] == item["reason"]
     assert world.meeting()["files"][0]["status"] == "refused"
@@ -214,7 +215,8 @@ def test_a_link_that_is_dead_after_its_deadline_ends_as_expired(world: World, fi
     world.settle()
     (item,) = world.items("FILE#")
     assert (item["status"], item["gsi2pk"].split("#")[0]) == ("expired", "FAILED")
-    assert "link" not in item
+    assert "announcement" not in item
+    assert world.announcements() == [""]
     assert len(world.receive("download-dead")) == 1
 
 
@@ -497,7 +499,7 @@ def test_trouble_with_s3_that_lasts_a_day_longer_is_a_dead_letter(world: World, 
     world.accept(long_ago(uploaded(publish(files, mp4(200))), hours=50))
     world.settle()
     (item,) = world.items("FILE#")
-    assert (item["status"], item["gsi2pk"].split("#")[0], "link" in item) == ("expired", "FAILED", False)
+    assert (item["status"], item["gsi2pk"].split("#")[0], "announcement" in item) == ("expired", "FAILED", False)
     assert "NoSuchBucket" in item["reason"]
     assert len(world.receive("download-dead")) == 1
 
@@ -559,7 +561,8 @@ def test_an_older_event_that_comes_late_does_not_undo_a_newer_link(world: World,
     world.accept(long_ago(uploaded(dead), hours=25) | {"idempotencyKey": "older"})
     world.settle()
     (item,) = world.items("FILE#")
-    assert (item["status"], item["link"]) == ("pending", alive.url)
+    assert item["status"] == "pending"
+    assert alive.url in world.announcements()[0]
     world.show_all("download")
     world.settle()
     assert world.items("FILE#")[0]["status"] == "archived"

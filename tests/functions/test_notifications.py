@@ -13,8 +13,8 @@ from jaas_archive.enriching import Enricher
 from jaas_archive.errors import AwsUnavailableError
 from jaas_archive.meetings import Meetings
 from jaas_archive.notification import LARGEST_BYTES, notification
+from jaas_archive.publishing import EventBus, Topic
 from jaas_archive.queues import unfold
-from jaas_archive.topic import Topic
 from local.jaas.files import FileServer
 from tests.functions.conftest import ARCHIVE, ROOT, TABLE, World, load_event
 from tests.functions.test_enricher import ADA, SESSION, chat, event, joined, message
@@ -64,6 +64,26 @@ def test_tells_of_a_meeting_with_its_files(
     record = json.loads(world.s3.get_object(Bucket=told["bucket"], Key=told["record"])["Body"].read())
     assert (record["version"], record["ended_at"]) == (told["version"], told["ended_at"])
     assert "@example.com" not in json.dumps(told)
+
+
+def test_the_same_goes_to_the_event_bus(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.queues["bus"] = world.sqs.create_queue(QueueName="bus")["QueueUrl"]
+    events = boto3.client("events")
+    pattern = re.search(r"rule for it matches `(.*?)`", (ROOT / "docs/notifications.md").read_text())
+    assert pattern
+    events.put_rule(Name="archived", EventPattern=pattern[1])
+    events.put_targets(Rule="archived", Targets=[{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:123456789012:bus"}])
+    monkeypatch.setenv("MEETING_EVENT_BUS", "default")
+    world.accept(event("ROOM_DESTROYED", 200))
+    world.settle()
+    (letter,) = world.receive("bus")
+    SCHEMA.validate(json.loads(letter["Body"])["detail"])
+
+
+def test_a_bus_that_refuses_the_event_is_asked_again(world: World) -> None:
+    bus = EventBus(boto3.client("events"), "default")
+    with pytest.raises(AwsUnavailableError, match="could not put an event"):
+        bus.publish("Meeting archived", "no JSON")
 
 
 def test_waits_for_every_file_that_may_still_come(

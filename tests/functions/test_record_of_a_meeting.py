@@ -171,7 +171,7 @@ def test_the_table_can_be_rebuilt_from_the_bucket_alone(world: World) -> None:
     assert (rebuilt.session_id, rebuilt.found) == (session_id, 0)
     assert told(world).objects == before.objects
     # What only lives as long as a download (its link, which no journal may hold), and appointments of the auditor.
-    fleeting = {"link", "noted_status", "announced_at", "tried_at", "heard_at", "gsi2sk"}
+    fleeting = {"noted_status", "announced_at", "tried_at", "heard_at", "gsi2sk"}
 
     def lasting(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{name: value for name, value in item.items() if name not in fleeting} for item in items]

@@ -12,20 +12,21 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
+from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive, ObjectGoneError
 from jaas_archive.conversation import CHAT, SPEECH, Line, read_lines
 from jaas_archive.errors import InProgressError, InvalidMessageError
 from jaas_archive.events import Event, read_event, without_links
 from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.journal import JOURNAL_NAME, JOURNAL_TYPE, write_journal
-from jaas_archive.kinds import announced_file
+from jaas_archive.kinds import AnnouncedFile, announced_file
 from jaas_archive.meetings import JournalEntry, Meetings, StoredEvent, StoredRecords
 from jaas_archive.messages import EventMessage, FileChangedMessage
 from jaas_archive.notification import SUBJECT, notification
 from jaas_archive.page import render_page
+from jaas_archive.publishing import Listeners
 from jaas_archive.record import MeetingRecord, make_record
 from jaas_archive.sessions import Session
-from jaas_archive.topic import Topic
 from jaas_archive.traces import in_order
 
 LEASE_MS = 310_000
@@ -42,11 +43,15 @@ logger = Logger(child=True)
 
 @dataclass(frozen=True, slots=True)
 class Enricher:
-    """Keeps the records of meetings, and tells the topic, where there is one, which are archived."""
+    """Keeps the records of meetings, and tells those who listen, if any, which are archived.
+
+    A rebuild does so without announcements, since it takes no news.
+    """
 
     archive: Archive
     meetings: Meetings
-    topic: Topic | None = None
+    listeners: Listeners | None = None
+    announcements: Announcements | None = None
     clock: Callable[[], float] = time.time
 
     def note(self, message: EventMessage | FileChangedMessage) -> str:
@@ -61,6 +66,8 @@ class Enricher:
         if file is None:
             raise InvalidMessageError("the message speaks of a file that nobody announced")
         self.meetings.journal(message.session_id, [], [file])
+        if self.announcements and file.status not in (FileStatus.PENDING, FileStatus.COPYING):
+            self.announcements.forget(message.session_id, message.file)
         return message.session_id
 
     def update_record(self, session_id: str) -> MeetingRecord | None:
@@ -93,10 +100,10 @@ class Enricher:
 
     def _notify(self, record: MeetingRecord, notified: str) -> str:
         """Publish that the meeting is archived, unless that was said already; returns the digest of what was said."""
-        news = notification(record.document, self.archive.bucket) if self.topic else None
-        if self.topic is None or news is None or news.digest == notified:
+        news = notification(record.document, self.archive.bucket) if self.listeners else None
+        if self.listeners is None or news is None or news.digest == notified:
             return notified
-        self.topic.publish(SUBJECT, news.text)
+        self.listeners.publish(SUBJECT, news.text)
         return news.digest
 
     def _make(self, session: Session) -> MeetingRecord:
@@ -128,7 +135,7 @@ class Enricher:
         event = read_event(message.document, received_at_ms=message.received_at_ms)
         session = self.meetings.sessions.ensure(event)
         if file := announced_file(event):
-            self.meetings.files.announce(session.id, file, now_ms=self._now_ms())
+            self._keep_announcement(session.id, file, message)
         content = json.dumps(without_links(event.document), ensure_ascii=False, separators=(",", ":"))
         object_key = ""
         if len(content.encode()) > MAX_JOURNALED_BYTES:
@@ -136,6 +143,15 @@ class Enricher:
         entry = JournalEntry(event, message.received_at_ms, content, object_key)
         self.meetings.journal(session.id, [entry], [])
         return session.id
+
+    def _keep_announcement(self, session_id: str, file: AnnouncedFile, message: EventMessage) -> None:
+        """Make sure that a file that is not archived outlives its message in the queue."""
+        known = self.meetings.files.announce(session_id, file, now_ms=self._now_ms())
+        if not self.announcements or known.status is FileStatus.ARCHIVED or known.deadline_ms > file.deadline_ms:
+            return
+        key = self.announcements.keep(session_id, known.sort_key, message)
+        if not self.meetings.files.note_announcement(session_id, file, key):
+            self.announcements.forget(session_id, known.sort_key)
 
     def _event(self, stored: StoredEvent) -> Event:
         content = stored.content or self.archive.read(stored.object_key).decode()

@@ -19,6 +19,10 @@ _LINK = re.compile(r"https?:\\?/\\?/[^\s\"'<>]+", re.IGNORECASE)
 LINK_REMOVED = "[link removed]"
 """Stands in the journal where an event held a link."""
 SETTINGS_PROVISIONING = "SETTINGS_PROVISIONING"
+_MAX_DEPTH = 100
+"""What walks through a document calls itself, and Python has an end to that."""
+_LONGEST_NUMBER = 300
+"""Digits: more do not fit a float, and Python writes no more than 4,300 of them."""
 _MAX_NAME_BYTES = 1_000
 """Room and session id are parts of keys, of which DynamoDB takes 2,048 bytes."""
 _EARLIEST_MS = 100_000_000_000
@@ -46,23 +50,35 @@ class Event:
     document: dict[str, Json]
 
     @property
+    def dated(self) -> bool:
+        """Whether it says itself when it happened; otherwise `timestamp_ms` is when it came, each time another."""
+        return milliseconds(self.document.get("timestamp")) is not None
+
+    @property
     def fields(self) -> dict[str, Json]:
         """`data` where it is an object, else nothing."""
         return self.data if isinstance(self.data, dict) else {}
 
 
 def read_json(content: bytes) -> Json:
-    """Read JSON that others wrote; a lone surrogate, which cannot be stored, becomes `?`.
+    """Read JSON that others wrote, as far as anything can be made of it, since what is refused is lost.
+
+    Numbers that JSON does not have or nobody can reckon with become text; what cannot be stored as text becomes `?` or
+    U+FFFD; of two fields of the same name the last counts.
 
     Raises:
-        ValueError: not UTF-8, not JSON, or with numbers that JSON does not have.
+        ValueError: not JSON, or nested more than 100 deep.
     """
     try:
-        document = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant, parse_float=_finite)
+        document = json.loads(
+            content.decode("utf-8-sig", "replace"), parse_constant=str, parse_float=_finite, parse_int=_short
+        )
         if b"\\ud" in content.lower():
             document = json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if content.count(b"[") + content.count(b"{") > _MAX_DEPTH:
+        _check_depth(document)
     return document
 
 
@@ -70,7 +86,7 @@ def parse_body(body: bytes) -> dict[str, Json]:
     """Read a webhook body.
 
     Raises:
-        NotAnEventError: not UTF-8, not JSON, not an object.
+        NotAnEventError: not JSON, not an object, or nested too deeply.
     """
     try:
         document = read_json(body)
@@ -160,12 +176,24 @@ def _digest(document: dict[str, Json]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
+def _finite(text: str) -> float | str:
     number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("number out of range")
-    return number
+    return number if math.isfinite(number) else text
+
+
+def _short(text: str) -> int | str:
+    return int(text) if len(text) <= _LONGEST_NUMBER else text
+
+
+def _check_depth(document: Json) -> None:
+    level = [document]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            element
+            for value in level
+            if isinstance(value, dict | list)
+            for element in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return
+    raise ValueError("nested too deeply")

@@ -79,7 +79,6 @@ class Files:
                 "kind": file.kind.name,
                 "id": file.id,
                 "status": FileStatus.PENDING,
-                "link": file.link,
                 "deadline": file.deadline_ms,
                 "starts_at": file.starts_at_ms,
                 "duration_seconds": None if file.duration_seconds is None else str(file.duration_seconds),
@@ -95,6 +94,25 @@ class Files:
             return file_of(error.item)
         return file_of(item)
 
+    def note_announcement(self, session_id: str, file: AnnouncedFile, key: str) -> bool:
+        """Note where the message lies that announced a file; False if the file does not need it any more."""
+        try:
+            self.table.update(
+                session_id,
+                file_sort_key(file),
+                {"announcement": key},
+                condition="#status IN (:pending, :copying) OR (#status <> :archived AND deadline < :deadline)",
+                values={
+                    ":pending": FileStatus.PENDING,
+                    ":copying": FileStatus.COPYING,
+                    ":archived": FileStatus.ARCHIVED,
+                    ":deadline": file.deadline_ms,
+                },
+            )
+        except ConditionError:
+            return False
+        return True
+
     def claim(self, session_id: str, file: AnnouncedFile, *, now_ms: int, lease_ms: int) -> FileRecord:
         """Become the only one who copies this file until the lease ends; an archived file is returned as it is.
 
@@ -102,9 +120,8 @@ class Files:
             InProgressError: another holds the lease.
         """
         known = self.announce(session_id, file, now_ms=now_ms)
-        told: dict[str, Json] = {"link": file.link, "deadline": file.deadline_ms}
-        told |= _open_index(session_id, file_sort_key(file), file)
-        # A link that lives longer is not overwritten by an older one that comes late.
+        told: dict[str, Json] = {"deadline": file.deadline_ms, **_open_index(session_id, file_sort_key(file), file)}
+        # The deadline of a link that lives longer is not overwritten by an older one that comes late.
         is_older = known.deadline_ms > file.deadline_ms and known.status in (FileStatus.PENDING, FileStatus.COPYING)
         try:
             item = self.table.update(
@@ -158,18 +175,18 @@ class Files:
             self.table.update(session_id, record.sort_key, values, remove=("lease_until",), **_still_ours(record))
 
     def finish(self, session_id: str, sort_key: str, stored: StoredObject, *, now_ms: int) -> None:
-        """The file is archived; its link is forgotten."""
+        """The file is archived; its announcement is not needed any more."""
         self.table.update(
             session_id,
             sort_key,
             {"status": FileStatus.ARCHIVED, "archived_at": now_ms, **_stored(stored)},
-            remove=("link", "lease_until", "reason", "gsi2pk", "gsi2sk", *_UPLOAD),
+            remove=("announcement", "lease_until", "reason", "gsi2pk", "gsi2sk", *_UPLOAD),
         )
 
     def give_up(
         self, session_id: str, sort_key: str, status: FileStatus, *, reason: str, kept: StoredObject | None = None
     ) -> None:
-        """The file will never come, or may never be fetched; its link is forgotten. `kept` is what was kept aside."""
+        """The file will never come, or may never be fetched. `kept` is what was kept aside."""
         self.table.update(
             session_id,
             sort_key,
@@ -179,7 +196,7 @@ class Files:
                 "gsi2pk": f"FAILED#{shard_of(session_id)}",
                 **(_stored(kept) if kept else {}),
             },
-            remove=("link", "lease_until", *_UPLOAD),
+            remove=("announcement", "lease_until", *_UPLOAD),
             condition="#status <> :archived",
             values={":archived": FileStatus.ARCHIVED},
         )
@@ -224,7 +241,7 @@ def _open_index(session_id: str, sort_key: str, file: AnnouncedFile) -> dict[str
 
 
 def file_item(session_id: str, file: FileRecord) -> Item:
-    """The item of a file without its link, which only the event's own message in its queue still knows."""
+    """The item of a file without its announcement, which may be gone; the message in the queue will keep it again."""
     status = FileStatus.PENDING if file.status is FileStatus.COPYING else file.status
     shard = shard_of(session_id)
     lists = {FileStatus.PENDING: f"OPEN#{shard}", FileStatus.EXPIRED: f"FAILED#{shard}"}

@@ -189,7 +189,8 @@ def _journal_item(session_id: str, entry: JournalEntry) -> Item:
     file = announced_file(event)
     return new_item(
         session_id,
-        f"EVENT#{event.timestamp_ms:013d}#{key}",
+        # Sent again, an event without a time of its own has to meet itself here.
+        f"EVENT#{event.timestamp_ms if event.dated else 0:013d}#{key}",
         {
             "type": event.type,
             "timestamp": event.timestamp_ms,

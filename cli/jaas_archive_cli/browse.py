@@ -1,13 +1,15 @@
 """`ls` and `show`: what the archive has of a room, a day or a session."""
 
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jaas_archive.events import read_event
 from jaas_archive.files import FileStatus
 from jaas_archive.items import plain_values, session_pk
-from jaas_archive.kinds import announced_files
+from jaas_archive.kinds import announced_files, identified_file
 from jaas_archive.names import iso_time
 from jaas_archive_cli.stack import Stack
 
@@ -31,9 +33,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ShownFile:
-    """A file of a session and what the bucket says of it."""
+    """A file of a session and what the bucket says of it.
+
+    `title` is what people call it, `deleted_at` when a document was deleted in the meeting, which the archive keeps.
+    """
 
     file: str
+    kind: str
+    title: str
+    deleted_at: str
     status: str
     verdict: str
     key: str
@@ -55,6 +63,7 @@ class Shown:
     started_at: str
     counts: dict[str, int]
     events: dict[str, int]
+    kinds: dict[str, int]
     files: list[ShownFile]
     findings: list[str]
 
@@ -87,6 +96,8 @@ def show_session(stack: Stack, session_id: str, *, with_links: bool) -> Shown | 
     for item in items:
         if item["sk"].startswith("EVENT#"):
             events[item["type"]] = events.get(item["type"], 0) + 1
+    deleted_at = _deletions(stack, items)
+    files = [_file(stack, item, deleted_at, with_links=with_links) for item in items if item["sk"].startswith("FILE#")]
     return Shown(
         session_id=session_id,
         room=session["room"],
@@ -96,7 +107,8 @@ def show_session(stack: Stack, session_id: str, *, with_links: bool) -> Shown | 
             name: int(session[name]) for name in ("participants", "messages", "messages_attributed") if name in session
         },
         events=events,
-        files=[_file(stack, item, with_links=with_links) for item in items if item["sk"].startswith("FILE#")],
+        kinds=dict(Counter(file.kind for file in files)),
+        files=files,
         findings=[f"{item['kind']}: {item['subject']}" for item in items if item["sk"].startswith("FINDING#")],
     )
 
@@ -117,7 +129,19 @@ def _items(stack: Stack, session_id: str) -> Iterator[dict[str, Any]]:
         yield session
 
 
-def _file(stack: Stack, item: dict[str, Any], *, with_links: bool) -> ShownFile:
+def _deletions(stack: Stack, items: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """When each document was deleted in the meeting first, by its id; the items are in the order of time."""
+    found: dict[str, str] = {}
+    for item in items:
+        if item["sk"].startswith("EVENT#") and item["type"] == "DOCUMENT_DELETED":
+            content = item.get("event") or stack.archive.read(item["event_key"])
+            event = read_event(json.loads(content), received_at_ms=int(item["received_at"]))
+            if file_id := identified_file("document", event.fields):
+                found.setdefault(file_id, iso_time(event.timestamp_ms))
+    return found
+
+
+def _file(stack: Stack, item: dict[str, Any], deleted_at: Mapping[str, str], *, with_links: bool) -> ShownFile:
     status = FileStatus(item["status"])
     verdict, next_step = "", _NEXT_STEPS.get(status, "")
     if status is FileStatus.ARCHIVED:
@@ -130,6 +154,9 @@ def _file(stack: Stack, item: dict[str, Any], *, with_links: bool) -> ShownFile:
             verdict = "ok"
     return ShownFile(
         file=item["sk"].removeprefix("FILE#"),
+        kind=item["kind"],
+        title=item.get("title", ""),
+        deleted_at=deleted_at.get(item["id"], "") if item["kind"] == "document" else "",
         status=status.value,
         verdict=verdict,
         key=item.get("key", ""),

@@ -22,7 +22,7 @@ from jaas_archive_cli.doctor import Doctor
 from jaas_archive_cli.erase import Erased, Erasure, LockedError
 from jaas_archive_cli.export import Export
 from jaas_archive_cli.export import export as gather
-from jaas_archive_cli.output import as_text, print_json, print_table, say, time_left
+from jaas_archive_cli.output import as_text, print_json, print_table, say, size_text, time_left
 from jaas_archive_cli.person import AmbiguousError
 from jaas_archive_cli.redrive import DeadLetters, Redrive
 from jaas_archive_cli.stack import Stack, StackError
@@ -254,10 +254,19 @@ def show(
         for finding in shown.findings:
             say(f"found: {finding}")
         if shown.files:
+            say("files: " + ", ".join(f"{name} {count}" for name, count in sorted(shown.kinds.items())))
             print_table(
-                ("FILE", "STATUS", "IN BUCKET", "KEY OR REASON", "NEXT STEP"),
+                ("FILE", "NAME", "SIZE", "STATUS", "IN BUCKET", "KEY OR REASON", "NEXT STEP"),
                 (
-                    (file.file, file.status, file.verdict, file.key or file.reason, file.next_step)
+                    (
+                        file.file,
+                        file.title,
+                        size_text(file.size),
+                        f"{file.status}, deleted in the meeting" if file.deleted_at else file.status,
+                        file.verdict,
+                        file.key or file.reason,
+                        file.next_step,
+                    )
                     for file in shown.files
                 ),
             )

@@ -1,6 +1,7 @@
 """What the command prints: tables for people, JSON for programs."""
 
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 _HOUR, _MINUTE = 3600, 60
+_KILO = 1000
+_TURNING = frozenset({"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"})
 
 
 def print_json(value: Any) -> None:
@@ -29,13 +32,23 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*(escape(_printable(str(cell))) for cell in row))
     console().print(table)
 
 
 def say(text: str) -> None:
     """A line of text."""
-    console().print(escape(text), highlight=False, soft_wrap=True)
+    console().print(escape(_printable(text)), highlight=False, soft_wrap=True)
+
+
+def size_text(count: int | None) -> str:
+    """Bytes in the largest unit that leaves a whole one, `1.4 MB`; blank if not known."""
+    if count is None:
+        return ""
+    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while size >= _KILO and units[1:]:
+        size, units = size / _KILO, units[1:]
+    return f"{count} B" if units[0] == "B" else f"{size:.1f} {units[0]}"
 
 
 def console() -> Console:
@@ -51,6 +64,17 @@ def time_left(seconds: int | None) -> str:
     hours, minutes = abs(seconds) // _HOUR, abs(seconds) % _HOUR // _MINUTE
     text = f"{hours} h {minutes} min" if hours else f"{minutes} min"
     return text if seconds > 0 else f"dead for {text}"
+
+
+def _printable(text: str) -> str:
+    """Names come from outside: what moves a terminal's cursor, or turns its text round, becomes `?`."""
+    return "".join("?" if _moves(one) else one for one in text)
+
+
+def _moves(character: str) -> bool:
+    return character != "\n" and (
+        unicodedata.category(character) == "Cc" or unicodedata.bidirectional(character) in _TURNING
+    )
 
 
 def _plain(value: Any) -> Any:

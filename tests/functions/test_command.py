@@ -1,3 +1,4 @@
+import gzip
 import json
 import time
 from typing import Any
@@ -7,6 +8,7 @@ import pytest
 
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer
+from local.jaas.small_files import make_pdf, make_screenshot
 from tests.functions.conftest import ARCHIVE, SECRET, TABLE, Run, World, load_event, mp4
 
 HOUR_MS = 3_600_000
@@ -277,6 +279,36 @@ def test_show_compares_with_the_bucket(world: World, files: FileServer, run: Run
     assert result.exit_code == NEEDS_ATTENTION
     (file,) = json.loads(result.stdout)["files"]
     assert (file["status"], file["verdict"], file["key"]) == ("archived", "changed", key)
+
+
+def test_show_knows_every_kind_of_file(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    picture = files.publish(make_screenshot(1, slides=1), name="screen.png").url
+    uploads = {
+        "VIDEO_SEGMENT_UPLOADED": mp4(200),
+        "DOCUMENT_ADDED": make_pdf("Road map"),
+        "RTCSTATS_UPLOADED": gzip.compress(b"[]"),
+        "SCREEN_SHARING_HISTORY": json.dumps([picture]).encode(),
+        "trap_unknown_event_type_with_file": mp4(300),
+    }
+    for name, content in uploads.items():
+        event = load_event(name) | {"sessionId": SESSION, "fqn": "app/weeklysync", "timestamp": now_ms()}
+        field = "statsUrl" if name == "RTCSTATS_UPLOADED" else "preAuthenticatedLink"
+        event["data"] |= {field: files.publish(content, name=f"{name}.dat").url, "linkExpiration": None}
+        event["data"].pop("preAuthenticatedLinkV2", None)
+        if name == "DOCUMENT_ADDED":
+            event["data"] |= {"fileSize": len(content), "fileName": "road map\x1b[2J\u202efdp.pdf"}
+        world.accept(event)
+    world.accept(load_event("DOCUMENT_DELETED") | {"sessionId": SESSION, "timestamp": now_ms()})
+    world.settle()
+    result = run("show", SESSION)
+    assert result.exit_code == 0, result.output
+    assert "document 1, other 1, recording 1, rtcstats 1, screenshot 1, screenshots 1, segment 1" in result.stdout
+    assert "archived, deleted in the meeting" in result.stdout
+    assert "road map?[2J?fdp.pdf" in result.stdout
+    assert {"Mei-Ling Chou", "CERTIFIED_REC_UPLOADED"} <= {
+        file["title"] for file in json.loads(run("show", SESSION, "--json").stdout)["files"]
+    }
 
 
 def test_show_prints_links_only_when_asked(world: World, files: FileServer, run: Run) -> None:

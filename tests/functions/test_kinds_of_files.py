@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from jaas_archive.events import milliseconds
-from local.jaas.faults import Header, HtmlPage
-from local.jaas.files import FileServer
+from jaas_archive.link_lists import MAX_PAGES
+from local.jaas.faults import Fail, Header, HtmlPage
+from local.jaas.files import FileServer, Link
 from local.jaas.screen_sharing import Picture, publish_list
 from local.jaas.small_files import make_pdf, make_screenshot
 from tests.functions.conftest import ARCHIVE, World, load_event, mp4
@@ -293,3 +294,127 @@ def test_what_the_admin_left_out_is_journaled_and_nothing_else(
     assert (link.requests, world.items("FILE#"), names(world)) == ([], [], [])
     assert len(world.items("EVENT#")) == 3
     assert world.meeting()["files"] == []
+
+
+def screen(files: FileServer, number: int) -> str:
+    return files.publish(make_screenshot(number, slides=9), name=f"screen-{number}.png").url
+
+
+def listing(files: FileServer, links: list[str], *, name: str = "history.json", **more: Any) -> Link:
+    return files.publish(json.dumps({"items": [{"url": link} for link in links]} | more).encode(), name=name)
+
+
+def test_a_list_that_breaks_off_gives_the_pictures_that_it_has_told_of(world: World, files: FileServer) -> None:
+    later = listing(files, [screen(files, 3)], name="2.json")
+    later.faults.then(Fail(401))
+    first = listing(files, [screen(files, 1), screen(files, 2)], name="1.json", next=later.url)
+    world.accept(history(first.url))
+    world.settle()
+    assert len(archived(world, "screenshot")) == 2
+    (item,) = world.items("FILE#screenshots#")
+    assert (item["status"], item["reason"]) == ("pending", "a page of the list did not come: the source answered 401")
+    world.show_all("download")
+    world.settle()
+    assert len(archived(world, "screenshot")) == 3
+    assert len(archived(world, "screenshots")) == 1
+
+
+def test_a_next_page_elsewhere_is_not_asked_and_told_of(world: World, files: FileServer) -> None:
+    first = listing(files, [screen(files, 1)], next="https://elsewhere.example/2.json")
+    world.accept(history(first.url))
+    world.settle()
+    assert len(archived(world, "screenshot")) == 1
+    (item,) = world.items("FILE#screenshots#")
+    assert (item["status"], "AllowedLinkOrigins" in item["reason"]) == ("refused", True)
+
+
+@pytest.mark.parametrize("trouble", ["dead", "page", "failing"])
+def test_the_other_form_helps_out_whatever_ails_the_first(world: World, files: FileServer, trouble: str) -> None:
+    one, other = listing(files, [], name="v2.json"), listing(files, [screen(files, 1)], name="v1.json")
+    fault: Any = {"dead": Fail(401), "page": HtmlPage(), "failing": Fail(500)}[trouble]
+    one.faults.always(fault)
+    world.accept(history(one.url, preAuthenticatedLink=other.url))
+    world.settle()
+    assert len(archived(world, "screenshot")) == 1
+
+
+def test_an_empty_list_is_kept_though_its_other_form_is_dead(world: World, files: FileServer) -> None:
+    gone = listing(files, [], name="v1.json")
+    gone.expire()
+    world.accept(history(listing(files, [], name="v2.json").url, preAuthenticatedLink=gone.url))
+    world.settle()
+    assert [file["status"] for file in world.meeting()["files"]] == ["archived"]
+
+
+def test_pages_that_lead_to_each_other_are_asked_once(world: World, files: FileServer) -> None:
+    one, other = listing(files, [], name="1.json"), listing(files, [], name="2.json")
+    pictures = [screen(files, 1), screen(files, 2)]
+    one.renew = lambda: json.dumps({"items": pictures[:1], "next": other.url}).encode()
+    other.renew = lambda: json.dumps({"items": pictures[1:], "next": one.url}).encode()
+    world.accept(history(one.url))
+    world.settle()
+    assert len(archived(world, "screenshot")) == 2
+    assert (len(one.requests), len(other.requests)) == (2, 1)
+
+
+def test_a_list_without_an_end_ends(world: World, files: FileServer) -> None:
+    link = files.publish(b"", name="history.json")
+    asked = iter(range(10_000))
+    link.renew = lambda: json.dumps(
+        {"url": f"https://elsewhere.example/{(number := next(asked))}.png", "nextToken": number}
+    ).encode()
+    world.accept(history(link.url))
+    world.settle()
+    assert next(asked) == MAX_PAGES
+    assert [item["status"] for item in world.items("FILE#")] == ["refused"]
+
+
+def test_a_document_that_begins_like_a_page_is_kept_if_it_has_the_size_announced(
+    world: World, files: FileServer
+) -> None:
+    sheet = b'<html xmlns:x="urn:schemas-microsoft-com:office:excel"><table>'
+    world.accept(document(files, sheet, fileName="Export.xls"))
+    world.settle()
+    assert world.object("documents/Export.xls") == sheet
+    assert content_type(world, "documents/Export.xls") == "text/plain; charset=utf-8"
+
+
+def test_a_drawing_is_shown_as_text(world: World, files: FileServer) -> None:
+    drawing = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    for number, name in enumerate(("drawing.svg", "drawing", "drawing.png", "page.xhtml")):
+        world.accept(document(files, drawing, f"id-{number}", fileName=name))
+    world.settle()
+    assert {file["content_type"] for file in archived(world, "document")} == {"text/plain; charset=utf-8"}
+    assert len(archived(world, "document")) == 4
+
+
+def test_a_document_told_of_twice_is_one_file(world: World, files: FileServer) -> None:
+    added = document(files, PDF, fileName="plan.pdf")
+    for key in ("one", "other"):
+        world.accept(added | {"idempotencyKey": key})
+        world.settle()
+    assert names(world) == ["documents/plan.pdf"]
+    assert len(world.items("FILE#")) == 1
+
+
+def test_statistics_without_a_link_are_in_the_journal_alone(world: World) -> None:
+    event = told("RTCSTATS_UPLOADED")
+    del event["data"]["statsUrl"]
+    world.accept(event)
+    world.settle()
+    assert (world.items("FILE#"), len(world.items("EVENT#"))) == ([], 1)
+
+
+def test_the_longest_names_fit_any_disk(world: World, files: FileServer) -> None:
+    for number in (1, 2):
+        world.accept(document(files, make_pdf(f"{number}"), "i" * 150 + str(number), fileName="é" * 300 + ".document"))
+    world.settle()
+    assert len(names(world)) == 2
+    assert all(len(name.rpartition("/")[2].encode()) <= 255 for name in names(world))
+
+
+def test_names_that_differ_in_case_are_two_files(world: World, files: FileServer) -> None:
+    for number, name in enumerate(("Plan.pdf", "plan.pdf")):
+        world.accept(document(files, make_pdf(name), f"id-{number}", fileName=name))
+    world.settle()
+    assert sorted(names(world)) == ["documents/Plan.pdf", "documents/plan.pdf"]

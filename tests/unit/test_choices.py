@@ -1,12 +1,17 @@
 """Which of the files that events announce the archive takes."""
 
+import json
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from jaas_archive.choices import EVERYTHING, Choice, chosen_kinds
 from jaas_archive.events import read_event
 from jaas_archive.kinds import KIND_NAMES, MAX_OTHER_FILES, announced_files, message_document
 from jaas_archive.links import parse_origins
 
+EVENTS = Path(__file__).parents[2] / "events"
 STORE = "https://objectstorage.eu-frankfurt-1.oraclecloud.com/p/token/n/ns/b/bucket/o/app/"
 ORIGINS = parse_origins(["https://*.oraclecloud.com"])
 
@@ -36,6 +41,11 @@ def test_an_undocumented_event_brings_every_link_that_is_allowed() -> None:
     assert files("CERTIFIED_REC_UPLOADED", [f"{STORE}1.mp4"]) == [f"{STORE}1.mp4"]
 
 
+def test_a_link_to_elsewhere_is_left_alone() -> None:
+    trap = json.loads((EVENTS / "trap_unknown_event_type_with_link_elsewhere.json").read_bytes())
+    assert files(trap["eventType"], trap["data"]) == []
+
+
 def test_links_in_an_undocumented_event_are_followed_up_to_a_number() -> None:
     assert len(files("SOMETHING_NEW", [f"{STORE}{number}" for number in range(200)])) == MAX_OTHER_FILES
 
@@ -54,6 +64,17 @@ def test_kinds_can_be_left_out() -> None:
     assert files("CHAT_UPLOADED", chat, kinds="recording,chat") != []
     assert files("SOMETHING_NEW", chat, kinds="recording,chat") == []
     assert EVERYTHING.kinds == KIND_NAMES == chosen_kinds(["all"])
+
+
+@pytest.mark.parametrize("choice", ["Chat", " chat ", "CHAT,chat"])
+def test_kinds_are_read_as_people_write_them(choice: str) -> None:
+    assert chosen_kinds(choice.split(",")) == {"chat"}
+
+
+@pytest.mark.parametrize("choice", [[], [""], ["chat", "videos"], ["screenshot"], ["all", "video"]])
+def test_a_choice_that_makes_no_sense_is_not_taken_for_less(choice: list[str]) -> None:
+    with pytest.raises(ValueError, match="FileKinds"):
+        chosen_kinds(choice)
 
 
 def test_a_link_put_back_announces_the_same_file() -> None:

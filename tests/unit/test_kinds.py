@@ -61,3 +61,40 @@ def test_an_event_without_a_link_announces_no_file(link: Any) -> None:
 
 def test_a_link_that_is_no_url_is_still_announced_so_that_its_loss_shows() -> None:
     assert recording(recordingSessionId=None, preAuthenticatedLink="http://[").link == "http://["
+
+
+@pytest.mark.parametrize(
+    ("trap", "stem", "suffix"),
+    [
+        ("document_name_leaves_its_folder", "documents/meeting", ".json"),
+        ("document_name_reserved", "documents/_CON", ".pdf"),
+        ("document_name_twice", "documents/Q3-road-map-draft-2-", ".pdf"),
+        ("document_name_of_any_script", "documents/बैठक-का-सार-", ".pdf"),
+        ("document_size_wrong", "documents/Q3-road-map-draft-2-", ".pdf"),
+        ("screenshots_link_dead", "screenshots/list_20260701T0944", ""),
+    ],
+)
+def test_the_traps_of_files_have_names(trap: str, stem: str, suffix: str) -> None:
+    file = announced(f"trap_{trap}")
+    assert file
+    assert (file.stem[: len(stem)], file.suffix) == (stem, suffix)
+    assert set(file.stem.split("/")[1:]).isdisjoint({"..", "."})
+
+
+@pytest.mark.parametrize("trap", ["document_link_missing", "rtcstats_link_missing", "document_deleted_before_added"])
+def test_a_trap_without_a_link_announces_nothing(trap: str) -> None:
+    assert announced(f"trap_{trap}") is None
+
+
+def test_a_list_whose_link_is_said_to_be_dead_is_asked_all_the_same() -> None:
+    file = announced("trap_screenshots_link_dead")
+    assert file
+    assert file.deadline_ms > 1782899060000
+
+
+def test_two_documents_of_one_name_differ_in_their_id() -> None:
+    one, other = announced("DOCUMENT_ADDED"), announced("trap_document_name_twice")
+    assert one
+    assert other
+    assert (one.stem, one.title) == (other.stem, other.title)
+    assert one.id != other.id

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,13 +7,18 @@ from hypothesis import strategies as st
 from jaas_archive.names import MAX_NAME_BYTES, iso_time, safe_file_stem, safe_name, session_folders, suffix_of
 
 
+def is_harmless(character: str) -> bool:
+    return character.isalnum() or character in "_.-" or unicodedata.category(character) in ("Mn", "Mc")
+
+
 @given(st.text())
 def test_a_name_is_one_harmless_segment(text: str) -> None:
     name = safe_name(text)
     assert name
     assert name not in (".", "..")
+    assert unicodedata.category(name[0])[0] != "M"
     assert len(name.encode()) <= MAX_NAME_BYTES
-    assert all(character.isalnum() or character in "_.-" for character in name)
+    assert all(map(is_harmless, name))
 
 
 @given(st.text(), st.text())
@@ -24,7 +31,7 @@ def test_a_plain_name_stays_as_it_is(text: str) -> None:
     assert safe_name(text) == text
 
 
-@pytest.mark.parametrize("text", ["Réunion", "会議", "Встреча"])
+@pytest.mark.parametrize("text", ["Réunion", "会議", "Встреча", "हिन्दी", "การประชุม", "தமிழ்"])
 def test_letters_of_any_script_stay(text: str) -> None:
     assert safe_name(text) == text
 
@@ -62,6 +69,10 @@ def test_times_sort_as_text() -> None:
         ("🎉.pdf", "{}", ".pdf"),
         ("x" * 300 + ".pdf", "x" * 141 + "-{}", ".pdf"),
         ("é" * 127 + ".p", "é" * 70 + "-{}", ".p"),
+        ("हिन्दी.pdf", "हिन्दी", ".pdf"),
+        ("รายงาน ที่ 2.pdf", "รายงาน-ที่-2-{}", ".pdf"),
+        ("\u0301\u0301a.pdf", "a-{}", ".pdf"),
+        ("COM¹.txt", "_COM¹", ".txt"),
         ("nul\x00byte.pdf", "nul-byte-{}", ".pdf"),
     ],
 )
@@ -77,5 +88,5 @@ def test_a_file_name_is_one_harmless_segment_of_a_path(text: str) -> None:
     name = safe_file_stem(text) + suffix_of(text)
     assert len(name.encode()) <= MAX_NAME_BYTES
     assert name.strip(".")
-    assert all(character.isalnum() or character in "_.-" for character in name)
+    assert all(map(is_harmless, name))
     assert not name.endswith(".")

@@ -12,8 +12,14 @@ ALL = "all"
 
 
 def chosen_kinds(choice: Iterable[str]) -> frozenset[str]:
-    """The names of the kinds that the stack parameter names."""
-    names = frozenset(choice)
+    """The names of the kinds that the stack parameter names.
+
+    Raises:
+        ValueError: it names none, or one that there is not: nothing is left out by mistake, JaaS would delete it.
+    """
+    names = frozenset(name.strip().lower() for name in choice)
+    if not names or names - KIND_NAMES - {ALL}:
+        raise ValueError(f"FileKinds must be all, or some of {', '.join(sorted(KIND_NAMES))}")
     return KIND_NAMES if ALL in names else names
 
 

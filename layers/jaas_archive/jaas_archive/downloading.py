@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +35,7 @@ from jaas_archive.link_lists import MAX_LINKS, MAX_PAGES, ListedLink, read_page
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage, FileChangedMessage, encode
 from jaas_archive.mp4 import inspect_mp4
+from jaas_archive.names import bounded
 from jaas_archive.queues import Queue
 from jaas_archive.sessions import Session
 from jaas_archive.source import FileInfo
@@ -52,6 +53,9 @@ _PICTURES_AT_ONCE = 4
 _TRIES_OF_NO_PICTURE = 3
 """An error page passes; what is no picture so often is a link to something else."""
 _MAX_LIST_BYTES = 8 << 20
+"""Of one page; and no page is asked for after so many."""
+_LONGEST_ID_BYTES = 80
+"""In the second name of a file: file systems take names of 255 bytes."""
 _PAGE_SUFFIXES = (".htm", ".html")
 _FIRST_BOXES = frozenset({b"ftyp", b"free", b"skip", b"wide", b"pdin", b"moov", b"mdat"})
 
@@ -161,10 +165,14 @@ class Downloader:
         Each try asks for the list anew. It is done when everything in it is.
 
         Raises:
-            SourceUnavailableError: some pictures did not come.
-            LinkRefusedError: no link in it may be fetched.
+            SourceUnavailableError: some pictures, or some of its pages, did not come.
+            LinkRefusedError: no link in it may be fetched, or one of its pages may not.
         """
-        stored, pictures = self._listed(task, stop)
+        listed = self._listed(task, stop)
+        stored, *_ = [self._keep_page(task, page, number) for number, page in enumerate(listed.pages, 1)]
+        numbered = enumerate(listed.links[:MAX_LINKS], 1)
+        found = (listed_picture(task.file, one.link, number, one.at_ms) for number, one in numbered)
+        pictures = {picture.id: picture for picture in found}.values()
         with ThreadPoolExecutor(_PICTURES_AT_ONCE) as pool:
             outcomes = list(pool.map(lambda picture: self._fetch_picture(task, picture, stop), pictures))
         new = [one for one in outcomes if isinstance(one, FileRecord)]
@@ -190,40 +198,59 @@ class Downloader:
             logger.warning("links of a list lead to no picture", session_id=task.session.id, links=len(given_up))
         if left := [failure for failure in failures if failure not in given_up]:
             raise SourceUnavailableError(f"{len(left)} of {len(outcomes)} screenshots did not come: {left[0]}")
+        if isinstance(listed.trouble, SourceUnavailableError):
+            raise SourceUnavailableError(f"a page of the list did not come: {listed.trouble}") from listed.trouble
+        if listed.trouble:
+            raise listed.trouble
         return stored
 
-    def _listed(self, task: "_Task", stop: Stop) -> tuple[StoredObject, list[AnnouncedFile]]:
-        """The pictures that the list tells of, in the first of its forms that can be had; its pages are kept."""
-        for link in (task.file.link, *task.file.other_links):
-            try:
-                pages, links = self._pages(link, task.event.timestamp_ms, stop)
-            except (LinkDeadError, LinkRefusedError, NotAFileError):
-                if link == (task.file.link, *task.file.other_links)[-1]:
-                    raise
-                continue
-            if links:
-                break
-        stored = [self._keep_page(task, page, number) for number, page in enumerate(pages, 1)]
-        pictures = [
-            listed_picture(task.file, one.link, number, one.at_ms) for number, one in enumerate(links[:MAX_LINKS], 1)
-        ]
-        return stored[0], list({picture.id: picture for picture in pictures}.values())
+    def _listed(self, task: "_Task", stop: Stop) -> "_Listed":
+        """The list in the first of its forms that is whole; where none is, what all of them tell of.
 
-    def _pages(self, link: str, told_at_ms: int, stop: Stop) -> tuple[list[bytes], list[ListedLink]]:
+        Raises:
+            SourceUnavailableError: nothing of it came.
+            LinkRefusedError: its links may not be fetched.
+        """
+        forms: list[_Listed] = []
+        for link in (task.file.link, *task.file.other_links):
+            forms.append(self._pages(link, task.event.timestamp_ms, stop))
+            if forms[-1].links and not forms[-1].trouble:
+                break
+        best = max(forms, key=lambda form: (form.trouble is None, len(form.links)))
+        # Where another form is whole, only what may still come of this one is waited for.
+        final = (LinkDeadError, LinkRefusedError, NotAFileError) if best.trouble is None else ()
+        troubles = [form.trouble for form in forms if form.trouble and not isinstance(form.trouble, final)]
+        trouble = min(troubles, key=lambda error: isinstance(error, LinkRefusedError), default=None)
+        if trouble and not best.pages:
+            raise trouble
+        links = {one.link: one for form in (best, *forms) for one in form.links}
+        return _Listed(best.pages, tuple(links.values()), trouble)
+
+    def _pages(self, link: str, told_at_ms: int, stop: Stop) -> "_Listed":
+        """One form of the list, as far as it goes."""
         pages: list[bytes] = []
         links: dict[str, ListedLink] = {}
-        while link and len(pages) < MAX_PAGES and len(links) < MAX_LINKS:
-            content = self.copier.read(link, max_bytes=_MAX_LIST_BYTES, stop=stop)
-            if is_web_page(content):
-                raise NotAFileError("the source sent a web page instead of the list")
-            page = read_page(content, link, told_at_ms=told_at_ms)
-            # A next page that holds nothing new is no next page.
-            if pages and not any(one.link not in links for one in page.links):
-                break
-            pages.append(content)
-            links |= {one.link: one for one in page.links}
-            link = page.next_link
-        return pages, list(links.values())
+        trouble: SourceUnavailableError | LinkRefusedError | None = None
+        try:
+            while (
+                link and len(pages) < MAX_PAGES and len(links) <= MAX_LINKS and sum(map(len, pages)) < _MAX_LIST_BYTES
+            ):
+                content = self.copier.read(link, max_bytes=_MAX_LIST_BYTES, stop=stop)
+                if is_web_page(content):
+                    raise NotAFileError("the source sent a web page instead of the list")
+                page = read_page(content, link, told_at_ms=told_at_ms)
+                # A next page that holds nothing new is no next page.
+                if pages and not any(one.link not in links for one in page.links):
+                    link = ""
+                    break
+                pages.append(content)
+                links |= {one.link: one for one in page.links}
+                link = page.next_link
+            if link or len(links) > MAX_LINKS:
+                trouble = LinkRefusedError(f"the list goes on beyond {len(pages)} pages and {MAX_LINKS} links")
+        except (SourceUnavailableError, LinkRefusedError) as error:
+            trouble = error
+        return _Listed(pages, tuple(links.values()), trouble)
 
     def _keep_page(self, task: "_Task", content: bytes, number: int) -> StoredObject:
         """Store a page as it came; the one of an earlier try stays."""
@@ -340,6 +367,15 @@ class Downloader:
 
 
 @dataclass(frozen=True, slots=True)
+class _Listed:
+    """What a list of pictures tells, and what kept it from telling all."""
+
+    pages: Sequence[bytes]
+    links: Sequence[ListedLink]
+    trouble: SourceUnavailableError | LinkRefusedError | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Task:
     event: Event
     file: AnnouncedFile
@@ -359,7 +395,7 @@ class _Task:
     def key(self, extension: str, *, second: bool = False, aside: bool = False) -> str:
         """The file's key, or the one to take if another file of the session has that."""
         folder = f"{self.session.folder}/aside" if aside else self.session.folder
-        return f"{folder}/{self.file.stem}{f'_{self.file.id}' if second else ''}{extension}"
+        return f"{folder}/{self.file.stem}{f'_{bounded(self.file.id, _LONGEST_ID_BYTES)}' if second else ''}{extension}"
 
     def destination(self, info: FileInfo, head: bytes, *, second: bool, aside: bool) -> Destination:
         """Where the file belongs.
@@ -368,7 +404,9 @@ class _Task:
             NotAFileError: what comes is not the file but what services send, with status 200, for an error.
         """
         kind = self.file.kind
-        if is_web_page(head) and self.file.suffix.lower() not in _PAGE_SUFFIXES:
+        # What has the size that the event announced is the file: spreadsheets saved as .xls begin so, too.
+        is_announced = info.length is not None and info.length == self.file.announced_bytes
+        if is_web_page(head) and self.file.suffix.lower() not in _PAGE_SUFFIXES and not is_announced:
             raise NotAFileError("the source sent a web page instead of the file")
         if kind.extension == ".mp4" and head[4:8] not in _FIRST_BOXES:
             raise NotAFileError("the source sent something that is no MP4")

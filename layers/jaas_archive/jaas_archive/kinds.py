@@ -14,6 +14,7 @@ _HOUR_MS = 3_600_000
 LONGEST_LIFE_HOURS = 72
 """A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days."""
 _LONGEST_TITLE = 1_000
+_LONGEST_TITLE_IN_NAME = 150
 _WHOLE_LINK = re.compile(r"https?://\S+", re.IGNORECASE)
 _ASCII = "".join(map(chr, range(0x80)))
 
@@ -190,7 +191,7 @@ def _announced(event: Event, kind: FileKind, link: str, *other_links: str) -> An
         stem=kind.stem.format(
             time=compact_time(starts_at_ms or event.timestamp_ms),
             id8=id8,
-            title=safe_name(title) if title else id8,
+            title=safe_name(title, max_bytes=_LONGEST_TITLE_IN_NAME) if title else id8,
             file_name=safe_file_stem(title) if title else id8,
         ),
         suffix=suffix,

@@ -4,6 +4,7 @@ import hashlib
 import re
 import unicodedata
 from datetime import UTC, datetime
+from itertools import takewhile
 
 MAX_ROOM_BYTES = 200
 MAX_NAME_BYTES = 200
@@ -13,7 +14,7 @@ _UNSAFE = re.compile(r"[^\w.\-]+")
 _SUFFIX = re.compile(r"(?<=[^.\s])\.[A-Za-z0-9]{1,10}$", re.ASCII)
 _MAX_STEM_BYTES = 150
 """Leaves room for a suffix and for the id of a second file of that name: file systems take 255 bytes."""
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])(\.|$)", re.IGNORECASE)
 """Names that Windows gives to devices, with whatever extension."""
 
 
@@ -23,11 +24,22 @@ def safe_name(text: str, *, max_bytes: int = MAX_NAME_BYTES) -> str:
     A text that had to be changed carries eight hex digits of its hash, so that two rooms never share a folder.
     """
     normal = unicodedata.normalize("NFC", text)
-    safe = _UNSAFE.sub("-", normal).strip(".-")
+    safe = _UNSAFE.sub(_replacement, normal).strip(".-")
     cut = safe.encode()[: max_bytes - 9].decode(errors="ignore") if len(safe.encode()) > max_bytes else safe
     if text and cut == text:
         return cut
     return f"{cut}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
+
+
+def _replacement(unsafe: re.Match[str]) -> str:
+    """A hyphen; but marks, such as the vowel signs of Hindi and Thai, belong to the letter before them."""
+    follows_letter = unsafe.start() > 0 and unsafe.string[unsafe.start() - 1].isalnum()
+    marks = "".join(takewhile(_is_mark, unsafe[0])) if follows_letter else ""
+    return marks if marks == unsafe[0] else f"{marks}-"
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) in ("Mn", "Mc")
 
 
 def bounded(text: str, max_bytes: int) -> str:

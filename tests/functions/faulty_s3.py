@@ -9,6 +9,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +30,9 @@ class Fault:
     """What happens to the next `times` requests that match.
 
     With `status` they are answered so and S3 does not hear of them; with `hidden` S3 does them and the caller gets the
-    status; with `reset_after_bytes` the connection is reset when so much of the body has come.
+    status; with `reset_after_bytes` the connection is reset when so much of the body has come. An `early` answer comes
+    before the body and ends the connection; one `broken_off` ends in the middle of a chunk. With
+    `body_bytes_per_second` alone nothing fails, but takes its time.
     """
 
     matches: Matches
@@ -38,6 +41,9 @@ class Fault:
     code: str = "SlowDown"
     hidden: bool = False
     reset_after_bytes: int | None = None
+    early: bool = False
+    broken_off: bool = False
+    body_bytes_per_second: int | None = None
     seen: int = 0
 
 
@@ -49,6 +55,8 @@ class FaultyS3:
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     checksums: dict[str, str] = field(default_factory=dict)
+    last_body: bytes = b""
+    """As it came: in chunks."""
     locked: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _server: ThreadingHTTPServer = field(init=False)
@@ -106,15 +114,42 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             self.close_connection = True
             return
-        body = self.rfile.read(length)
+        if fault and fault.early:
+            self._refuse(fault)
+            return
+        body = self._read(length, fault)
+        if fault and fault.broken_off:
+            self.send_response(fault.status)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"40\r\n<Error>")
+            self.close_connection = True
+            return
         proofs = {"Content-MD5", "x-amz-sdk-checksum-algorithm"}
         if self.owner.locked and self.command == "PUT" and not proofs & set(self.headers):
             fault = Fault(lambda *_: True, 1, status=400, code="InvalidRequest")
-        if fault is None or fault.hidden:
-            status, headers, answer = self._forward(body)
-        if fault:
-            status, headers = fault.status, [("Content-Type", "application/xml")]
-            answer = f"<Error><Code>{fault.code}</Code><Message>simulated</Message></Error>".encode()
+        answer = self._forward(body) if fault is None or fault.hidden or fault.body_bytes_per_second else None
+        if answer and not (fault and fault.hidden):
+            self._answer(*answer)
+        elif fault:
+            self._refuse(fault)
+
+    def _read(self, length: int, fault: Fault | None) -> bytes:
+        if fault is None or fault.body_bytes_per_second is None:
+            return self.rfile.read(length)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        body = b""
+        while len(body) < length:
+            body += self.rfile.read(min(length - len(body), fault.body_bytes_per_second // 10))
+            time.sleep(0.1)
+        return body
+
+    def _refuse(self, fault: Fault) -> None:
+        answer = f"<Error><Code>{fault.code}</Code><Message>simulated</Message></Error>".encode()
+        self.close_connection = fault.early
+        self._answer(fault.status, [("Content-Type", "application/xml")], answer)
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], answer: bytes) -> None:
         self.send_response(status)
         for name, value in headers:
             if name.lower() not in ("content-length", "transfer-encoding", "connection", "server", "date"):
@@ -126,6 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection(urlsplit(self.owner.upstream).netloc, timeout=60)
         try:
+            self.owner.last_body = body
             connection.request(self.command, self.path, body, dict(self.headers.items()))
             response = connection.getresponse()
             return response.status, response.getheaders(), self._with_checksums(body, response.read())
@@ -135,7 +171,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _with_checksums(self, body: bytes, answer: bytes) -> bytes:
         query = parse_qs(urlsplit(self.path).query)
         if self.command == "PUT" and "partNumber" in query:
-            self.owner.checksums[query["partNumber"][0]] = as_text(crc32c(body))
+            framed = re.match(rb"([0-9a-f]+)\r\n", body)
+            data = memoryview(body)[framed.end() :][: int(framed[1], 16)] if framed else body
+            self.owner.checksums[query["partNumber"][0]] = as_text(crc32c(data))
         if self.command != "GET" or "uploadId" not in query:
             return answer
         return re.sub(

@@ -16,7 +16,12 @@ import pytest
 from fastcrc.crc32 import iscsi as crc32c
 
 from functions.downloader import app as downloader_app
+from jaas_archive.errors import InProgressError
+from jaas_archive.events import read_event
+from jaas_archive.kinds import announced_file
+from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage
+from jaas_archive.uploads import Checkpoint
 from local.jaas.faults import Changed, Corrupt, Cut, Drop, Fail, Header, HtmlPage, Redirect, Trickle, Truncate
 from local.jaas.files import FileServer, Link
 from tests.functions.conftest import ARCHIVE, ROOT, World, context, load_event, mp4
@@ -368,6 +373,44 @@ def test_what_lies_aside_is_not_taken_for_the_file_after_a_crash(world: World, f
     assert (again["status"], again["key"]) == ("refused", item["key"])
 
 
+def test_a_file_that_takes_longer_to_keep_aside_than_an_invocation_gets_there(world: World, files: FileServer) -> None:
+    content = mp4(20 * MIB)
+    link = publish(files, content)
+    link.faults.always(Header("opc-content-crc32c", "AAAAAA=="))
+    event = uploaded(link)
+    world.accept(event)
+    world.settle()
+    (item,) = world.items("FILE#")
+    # As it is when the second mismatch was found, and the time was over soon after the copy to aside had begun.
+    (session,) = world.items("SESSION")
+    key = f"{session['folder']}/aside/{RECORDING}"
+    upload = world.s3.create_multipart_upload(
+        Bucket=ARCHIVE, Key=key, ChecksumAlgorithm="CRC32C", ChecksumType="FULL_OBJECT"
+    )
+    world.dynamodb.update_item(
+        TableName="meetings",
+        Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}},
+        UpdateExpression="SET upload_id = :id, upload_key = :key, upload_etag = :etag, upload_part_bytes = :part, "
+        "upload_length = :length",
+        ExpressionAttributeValues={
+            ":id": {"S": upload["UploadId"]},
+            ":key": {"S": key},
+            ":etag": {"S": link.stored.etag},
+            ":part": {"N": str(8 * MIB)},
+            ":length": {"N": str(len(content))},
+        },
+    )
+    before = sum(request.sent_bytes for request in link.requests)
+    world.show_all("download")
+    world.settle()
+    (again,) = world.items("FILE#")
+    assert (again["status"], again["key"], again["reason"]) == ("refused", key, item["reason"])
+    assert world.object(".mp4") == content
+    assert world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []
+    # Copied once, to where it belongs, and not to its usual place before.
+    assert sum(request.sent_bytes for request in link.requests) - before < 1.5 * len(content)
+
+
 def test_a_recording_that_was_cut_only_once_is_archived(world: World, files: FileServer) -> None:
     content = mp4(20 * MIB)
     link = publish(files, content[:-1000])
@@ -396,6 +439,26 @@ def test_the_verdict_stands_in_the_table_and_in_meeting_json(world: World, files
     (file,) = world.meeting()["files"]
     assert (item["plays_seconds"], file["plays_seconds"]) == ("2379.0", 2379.0)
     assert item["checksum"] == file["checksum_crc32c"]
+
+
+def test_an_invocation_that_lost_its_lease_does_not_touch_the_upload_of_the_next(
+    world: World, files: FileServer
+) -> None:
+    session = Meetings(world.dynamodb, "meetings").sessions.ensure(
+        read_event(uploaded(publish(files, b"")), received_at_ms=0)
+    )
+    file = announced_file(read_event(uploaded(publish(files, b"")), received_at_ms=0))
+    assert file
+    known = Meetings(world.dynamodb, "meetings").files
+    first = known.claim(session.id, file, now_ms=0, lease_ms=1000)
+    second = known.claim(session.id, file, now_ms=2000, lease_ms=1000)
+    known.note_upload(session.id, second, Checkpoint("key", "of the second", 8 * MIB, 20 * MIB, "etag"))
+    with pytest.raises(InProgressError):
+        known.note_upload(session.id, first, Checkpoint("key", "of the first", 8 * MIB, 20 * MIB, "etag"))
+    with pytest.raises(InProgressError):
+        known.note_upload(session.id, first, None)
+    (item,) = world.items("FILE#")
+    assert item["upload_id"] == "of the second"
 
 
 def test_two_deliveries_at_once_copy_once(world: World, files: FileServer) -> None:

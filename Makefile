@@ -24,7 +24,7 @@ find_python = for python in \
 	    .tools/python/cpython-3.13*/bin/python3.13; do \
 	    "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done
 
-.PHONY: help demo test bench bench-copy bench-scaling bench-cost check audit sbom lock format clean
+.PHONY: help demo test fuzz chaos load bench bench-copy bench-scaling bench-cost bench-receiver bench-table check audit sbom lock format clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -32,11 +32,20 @@ demo: $(ENVIRONMENTS) ## play a meeting against the stack on this machine; KEEP=
 	@.venv/bin/python -m local.demo
 
 test: $(ENVIRONMENTS) ## run all tests, the last ones on the deployed stack
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --numprocesses 2 --dist loadgroup
 
-bench: bench-copy bench-scaling bench-cost ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
+chaos: $(ENVIRONMENTS) ## meetings at random while everything fails, compared with what was sent; SEED, MEETINGS=200
+	@.venv/bin/python -m local.chaos $(if $(SEED),--seed $(SEED)) $(if $(MEETINGS),--meetings $(MEETINGS))
 
-bench-copy bench-scaling bench-cost: .venvs/bench/installed
+load: $(ENVIRONMENTS) ## how fast events are taken and files archived on this machine
+	@.venv/bin/python -m local.load
+
+bench: bench-copy bench-scaling bench-cost bench-receiver ## measure the copy against its peers (half an hour); CASES, TOOLS, ROUNDS and SIZE narrow it down
+
+bench-table: .venv/installed
+	@PYTHONPATH=layers/jaas_archive .venv/bin/python -m benchmarks.table run
+
+bench-copy bench-scaling bench-cost bench-receiver: .venvs/bench/installed
 	@.venvs/bench/bin/python -m benchmarks.$(@:bench-%=%)
 
 check: .venv/installed .venvs/sam/installed .venvs/checkov/installed ## lint, format, types, template, lock, known vulnerabilities
@@ -54,6 +63,11 @@ audit: $(UV) ## look for known vulnerabilities in everything locked, tools of de
 
 sbom: $(UV) ## write sbom.json (CycloneDX): what others made and runs on Lambda, with hashes
 	@$(UV) export --quiet --locked --only-group functions --format cyclonedx1.5 --output-file sbom.json >/dev/null
+
+fuzz: .venvs/fuzz/installed ## throw inputs at the webhook for five minutes, guided by coverage; SECONDS says how long
+	@mkdir -p .local/fuzz
+	@PYTHONPATH=layers/jaas_archive .venvs/fuzz/bin/python tests/fuzz/webhook.py -max_total_time=$(or $(SECONDS),300) \
+	    -artifact_prefix=.local/ .local/fuzz events
 
 lock: .tools/python.path ## lock again after a change to pyproject.toml, and export the dependencies layer
 	@$(UV) lock --quiet --python "$$(cat $<)"

@@ -1,7 +1,7 @@
 """Our copy against the peers': the same files, interleaved rounds, medians; writes results/copy.json and copy.md.
 
 The environment narrows it down: CASES and TOOLS (names with commas or spaces between), ROUNDS, SIZE (such as `64MiB`,
-in place of 1 GiB; the cases are named after it).
+in place of 1 GiB; the cases are named after it). What is known of the other cases stays.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks import files, machine, report
-from benchmarks.measured import Result, write_results
+from benchmarks.measured import Result, read_results, write_results
 from benchmarks.peers import TOOLS
 from benchmarks.rounds import Case, measure, warm_up
 from benchmarks.servers import running_servers
@@ -40,7 +40,10 @@ def main() -> None:
         for case in known:
             if case.name in case_names:
                 results += measure(case, tools, servers, rounds)
-    text = report.markdown(results, rounds=rounds, machine=machine.description())
+    results += [result for result in read_results("copy") if result.case not in case_names]
+    order = [case.name for case in known]
+    results.sort(key=lambda result: order.index(result.case) if result.case in order else len(order))
+    text = report.markdown(results, machine=machine.description())
     write_results("copy", results, text)
     print(text)
 

@@ -38,9 +38,6 @@ def write_results(name: str, results: Sequence[Result], text: str) -> None:
 
 
 def read_results(name: str) -> list[Result]:
-    """What was kept last.
-
-    Raises:
-        FileNotFoundError: nothing was measured yet.
-    """
-    return [Result(**result) for result in json.loads((RESULTS / f"{name}.json").read_text())]
+    """What was kept last, nothing if nothing was measured yet."""
+    path = RESULTS / f"{name}.json"
+    return [Result(**result) for result in json.loads(path.read_text())] if path.exists() else []

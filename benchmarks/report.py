@@ -16,7 +16,7 @@ _PEERS = (*_SINGLE_STREAM, *_COPYTO)
 _HEAD = """# Copying a recording: ours and the peers'
 
 {machine}.
-Medians of {rounds} interleaved rounds, whole processes, TLS at both ends over loopback.
+Medians of at least {rounds} interleaved rounds a case, whole processes, TLS at both ends over loopback.
 Every copy's length and CRC32 were checked at the sink.
 `limited`: the source gives a connection 30 MB/s; `slow-sink`: the sink takes 30 MB/s from one.
 rclone is Debian's, and the latest one from PyPI, which copies an HTTP source in several streams (`copyto`).
@@ -70,9 +70,9 @@ _BARS = (
 )
 
 
-def markdown(results: Sequence[Result], *, rounds: int, machine: str) -> str:
+def markdown(results: Sequence[Result], *, machine: str) -> str:
     """The report; a bar whose tools were not measured is left out."""
-    lines = [_HEAD.format(machine=machine, rounds=rounds)]
+    lines = [_HEAD.format(machine=machine, rounds=min(result.runs for result in results))]
     for case in dict.fromkeys(result.case for result in results):
         lines += [f"## {case}", "", *_table([result for result in results if result.case == case]), ""]
     bars = list(_bars(results))

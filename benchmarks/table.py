@@ -1,10 +1,9 @@
 """A meeting of 50,000 messages into the table: ours against a plain loop with boto3's `batch_writer`.
 
-    python -m benchmarks.table            all rounds, in processes of their own, against the embedded cloud
-    python -m benchmarks.table --latency-ms 8   as if DynamoDB were a network away
+    make bench-table     all rounds, in processes of their own, against the embedded cloud
 
-The embedded cloud answers slower than DynamoDB and one request at a time; the latency is waited for in the client,
-before each request, by both ways alike.
+The embedded cloud answers slower than DynamoDB and one request at a time; `--latency-ms` is waited for in the
+client, before each request, by both ways alike, as if DynamoDB were a network away.
 """
 
 import json

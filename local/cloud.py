@@ -12,9 +12,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -45,13 +45,61 @@ class CloudError(Exception):
     """The cloud did not start, or SAM failed on it; the message shows the end of the log and where the rest is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Cloud:
     """A running MiniStack."""
 
     endpoint: str
-    pid: int
     log_path: Path
+    _command: Sequence[str]
+    _environment: Mapping[str, str]
+    _process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises:
+            CloudError: it did not.
+
+        """
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us; we end it when we are done
+            )
+        _wait_until_ready(self.endpoint, self._process, self.log_path)
+
+    def restart(self) -> None:
+        """Stop it, with whatever its functions are doing, and start it with what it has kept: not parts of uploads."""
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):  # it keeps its state, and then waits for its functions
+            self._process.wait(_STOP_SECONDS)
+        _kill(self._process)
+        self.start()
+
+    def stop(self) -> None:
+        """End it with all its processes, at once."""
+        _stop(self._process)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, None while it runs."""
+        return self._process.poll()
+
+    def workers(self, function: str) -> dict[int, int]:
+        """The processes that run a function, by a part of its name, and the KiB of memory that each has."""
+        lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss=,args="], capture_output=True, text=True, check=True)
+        processes = [line.split(maxsplit=3) for line in lines.stdout.splitlines()]
+        return {
+            int(pid): int(kibibytes)
+            for pid, parent, kibibytes, command in processes
+            if int(parent) == self._process.pid and "ministack-lambda-" in command and function in command
+        }
 
     def environment(self) -> dict[str, str]:
         """What the AWS CLI, SAM and the SDKs need to talk to this cloud."""
@@ -118,38 +166,38 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_cloud(*, patched: bool = True) -> Iterator[Cloud]:
+def running_cloud(
+    *, patched: bool = True, port: int = 0, functions_endpoint: str = "", keeps_state: bool = False
+) -> Iterator[Cloud]:
     """Start MiniStack, with IAM enforced and functions on the bare runtime; end it and all its files and processes.
 
-    The end comes also when this process dies without a word: MiniStack watches its standard input.
+    The end comes also when this process dies without a word: MiniStack watches its standard input. Functions find AWS
+    at `functions_endpoint`, if that is given; `keeps_state` lets it be restarted.
 
     Raises:
         CloudError: it did not start.
 
     """
-    port = free_port()
-    log_path = _new_log(port)
-    with TemporaryDirectory(prefix="jaas-archive-", ignore_cleanup_errors=True) as scratch, log_path.open("wb") as log:
+    port = port or free_port()
+    with TemporaryDirectory(prefix="jaas-archive-", ignore_cleanup_errors=True) as scratch:
         patches = ["--runtime-python", _installed(_RUNTIME_PYTHON)] if patched else ["--plain"]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "local.ministack", "--scratch", scratch, *patches],
-            cwd=ROOT,
-            env=_ministack_environment(port, scratch),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for us; we end it when we are done
-        )
-        cloud = Cloud(f"http://127.0.0.1:{port}", process.pid, log_path)
+        environment = _ministack_environment(port, scratch)
+        if functions_endpoint:
+            environment["AWS_ENDPOINT_URL"] = functions_endpoint
+        if keeps_state:
+            environment |= {"PERSIST_STATE": "1", "STATE_DIR": f"{scratch}/state"}
+            environment |= {"S3_PERSIST": "1", "S3_DATA_DIR": f"{scratch}/s3"}
+        command = [sys.executable, "-m", "local.ministack", "--scratch", scratch, *patches]
+        cloud = Cloud(f"http://127.0.0.1:{port}", _new_log(port), command, environment)
         try:
-            _wait_until_ready(port, process, log_path)
+            cloud.start()
             yield cloud
         except BaseException as error:
-            if process.poll() is not None and not isinstance(error, CloudError):
-                error.add_note(f"MiniStack has ended with {process.returncode}; its log: {log_path}")
+            if cloud.exit_code is not None and not isinstance(error, CloudError):
+                error.add_note(f"MiniStack has ended with {cloud.exit_code}; its log: {cloud.log_path}")
             raise
         finally:
-            _stop(process)
+            cloud.stop()
 
 
 def _installed(program: Path) -> str:
@@ -177,12 +225,12 @@ def _ministack_environment(port: int, scratch: str) -> dict[str, str]:
     }
 
 
-def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log_path: Path) -> None:
+def _wait_until_ready(endpoint: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise CloudError(f"MiniStack ended at once, with {process.returncode}.{_shown(log_path)}")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=1)
         try:
             connection.request("GET", "/_ministack/ready")
             if connection.getresponse().status == http.HTTPStatus.OK:
@@ -198,11 +246,16 @@ def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log_path: Pat
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.stdin:
         process.stdin.close()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End it and the processes of its functions, which it may have left behind."""
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def _new_log(port: int) -> Path:

@@ -206,6 +206,7 @@ def _guide(story: Story, spare_port: int) -> str:
     stack, secret, meeting = story.stack, story.secret, story.meeting
     bucket, table = stack.outputs["ArchiveBucketName"], stack.outputs["MeetingsTableName"]
     recording = next(item.key for item in story.archive.objects() if "/recording_" in item.key)
+    folder = recording.rpartition("/")[0]
     exports = "\n".join(f"export {name}={value}" for name, value in _environment(stack, secret).items())
     session = f'\'{{":session": {{"S": "SESSION#{meeting.session_id}"}}, ":kind": {{"S": "MESSAGE#"}}}}\''
     room = f'\'{{":room": {{"S": "ROOM#{meeting.room}"}}}}\''
@@ -215,6 +216,9 @@ Webhook secret  {secret}
 
 # In another terminal, in this folder:
 {exports}
+
+# the meeting as a page: open .local/meeting/meeting.html in a browser
+aws s3 sync --no-progress 's3://{bucket}/{folder}' .local/meeting
 
 # the bucket, and the recording out of it
 aws s3 ls --recursive --human-readable s3://{bucket}/

@@ -1,5 +1,6 @@
 """One meeting from its webhooks to the archive, and what must be true afterwards; the demo and the tests share it."""
 
+import gzip
 import hashlib
 import json
 import re
@@ -93,6 +94,11 @@ class Archive:
         """How a browser will take the object."""
         content_type: str = self._s3.head_object(Bucket=self.bucket, Key=key)["ContentType"]
         return content_type
+
+    def text(self, key: str) -> str:
+        """An object as text, out of gzip if it is in there."""
+        body: bytes = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return (gzip.decompress(body) if key.endswith(".gz") else body).decode()
 
     def document(self, key: str) -> Item:
         """A JSON object, or nothing where there is none."""
@@ -242,7 +248,7 @@ class _Examiner:
         session = next((item for item in self._items if item["sk"] == "SESSION"), {})
         self._folder: str = session.get("folder", "")
         self._document = self._archive.document(f"{self._folder}/meeting.json") if self._folder else {}
-        self._keys = [item.key for item in self._archive.objects(self._folder)] if self._folder else []
+        self._keys = [item.key for item in self._archive.objects(f"{self._folder}/")] if self._folder else []
 
     def checks(self) -> Iterator[Check]:
         yield self._folder_is_named_for_the_meeting()
@@ -377,13 +383,18 @@ class _Examiner:
     def _credentials_are_nowhere(self) -> Check:
         places = {
             "the table": json.dumps(self._items, default=str),
-            "meeting.json": json.dumps(self._document),
+            **{PurePosixPath(key).name: self._archive.text(key) for key in self._keys_of_the_record()},
             **{f"the log of {name}": "\n".join(self._archive.stack.logs(name)) for name in FUNCTIONS},
         }
         tokens = [link.url.split("/")[4] for link in self._links.values()]
         telling = [place for place, text in places.items() if any(word in text for word in (*tokens, self._secret))]
-        fact = "no link and no secret stands in the table, in meeting.json or in a log"
+        fact = "no link and no secret stands in the table, in the meeting's record or in a log"
         return Check(fact, not telling, ", ".join(telling))
+
+    def _keys_of_the_record(self) -> list[str]:
+        """What the archive itself wrote into the folder."""
+        files = {self._key(file) for file in self._meeting.files}
+        return [key for key in self._keys if key not in files]
 
     def _key(self, file: MeetingFile) -> str:
         """The file's key, or its pattern if there is no such key."""

@@ -7,8 +7,27 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no reason for a test to fail.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 EVENTS = Path(__file__).parents[1] / "events"
+TOGETHER = ("e2e", "page")
+"""Folders whose tests share what is dear to make: a deployed stack, a browser."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where tests run side by side, such a folder stays in one process, and starts first because it takes longest."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(folder))
+    items.sort(key=lambda item: [mark.args for mark in item.iter_markers("xdist_group")] != [("e2e",)])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from jaas_archive.events import read_event
 from jaas_archive.files import FileStatus
 from jaas_archive.items import plain_values, session_pk
+from jaas_archive.kinds import announced_file
 from jaas_archive.names import iso_time
 from jaas_archive_cli.stack import Stack
 
@@ -136,5 +138,14 @@ def _file(stack: Stack, item: dict[str, Any], *, with_links: bool) -> ShownFile:
         tries=int(item["tries"]),
         reason=item.get("reason", ""),
         next_step=next_step,
-        link=item.get("link", "") if with_links else "",
+        link=_link(stack, item) if with_links else "",
     )
+
+
+def _link(stack: Stack, item: dict[str, Any]) -> str:
+    """The link of a file that is not archived, out of what announced it."""
+    if "announcement" not in item:
+        return ""
+    message = stack.announcements.find(item["announcement"])
+    file = announced_file(read_event(message.document, received_at_ms=message.received_at_ms))
+    return file.link if file else ""

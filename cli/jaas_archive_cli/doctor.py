@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jaas_archive.credentials import Credentials, read_credentials
 from jaas_archive.items import session_pk
+from jaas_archive.sessions import folder_key
 from jaas_archive.signature import sign
 from jaas_archive_cli.browse import list_sessions
 from jaas_archive_cli.stack import Stack
@@ -73,7 +75,7 @@ class Doctor:
         for name, check in checks:
             try:
                 yield check()
-            except (BotoCoreError, ClientError, OSError) as error:
+            except (BotoCoreError, ClientError, OSError, ValueError) as error:
                 yield Check(name, ok=False, found=str(error), next_step="see that your role may do this, and try again")
 
     def _stack(self) -> Check:
@@ -81,7 +83,7 @@ class Doctor:
         return Check("stack", ok, f"{self.stack.name} is {self.stack.status}", "deploy it again")
 
     def _secret(self) -> Check:
-        secrets = self._secrets()
+        secrets = self._credentials().secrets
         step = f"put the secret from the JaaS console into {self.stack.outputs['WebhookSecretArn']}"
         if not secrets:
             return Check("secret", ok=False, found="not set: JaaS gets 503 and repeats its events", next_step=step)
@@ -89,13 +91,13 @@ class Doctor:
         found = f"{len(secrets)} set" + (f", {odd} without whsec_ in front" if odd else "")
         return Check("secret", ok=not odd, found=found, next_step=step)
 
-    def _secrets(self) -> list[str]:
+    def _credentials(self) -> Credentials:
         client = self.stack.client("secretsmanager")
         try:
             value = client.get_secret_value(SecretId=self.stack.outputs["WebhookSecretArn"])
         except client.exceptions.ResourceNotFoundException:
-            return []
-        return str(value.get("SecretString", "")).replace(",", " ").split()
+            return Credentials()
+        return read_credentials(value.get("SecretString", ""))
 
     def _clock(self) -> Check:
         answer = self.stack.client("sts").get_caller_identity()
@@ -171,12 +173,12 @@ class Doctor:
     def _test_event(self) -> Check:
         """An event of a meeting that never was, through the webhook to `meeting.json`; removed afterwards."""
         name, step = "test event", "look at the logs of ReceiverFunction and TranscriptEnricherFunction"
-        secrets = self._secrets()
-        if not secrets:
+        credentials = self._credentials()
+        if not credentials.secrets:
             return Check(name, ok=False, found="not sent: there is no secret to sign with", next_step="set the secret")
         session_id = f"doctor-{uuid.uuid4()}"
         began = self.clock()
-        status = self._post(session_id, secrets[0])
+        status = self._post(session_id, credentials)
         if status != HTTPStatus.ACCEPTED:
             return Check(name, ok=False, found=f"the webhook answered {status}", next_step=step)
         try:
@@ -190,7 +192,7 @@ class Doctor:
         finally:
             self._clean_up(session_id)
 
-    def _post(self, session_id: str, secret: str) -> int:
+    def _post(self, session_id: str, credentials: Credentials) -> int:
         app_id = self.stack.parameters.get("AllowedAppIds", "").split(",")[0].strip() or "vpaas-magic-cookie-doctor"
         now = int(self.clock())
         event = {
@@ -205,8 +207,10 @@ class Doctor:
         url = urlsplit(self.stack.outputs["WebhookUrl"])
         headers = {
             "Content-Type": "application/json",
-            "X-Jaas-Signature": f"t={now},v1={sign(secret, str(now), body)}",
+            "X-Jaas-Signature": f"t={now},v1={sign(credentials.secrets[0], str(now), body)}",
         }
+        if credentials.authorizations:
+            headers["Authorization"] = credentials.authorizations[0]
         if (url.hostname or "").endswith(".localhost"):
             # Names there are this machine (RFC 6761), which Python leaves to the resolver and that may not know.
             headers["Host"] = url.netloc
@@ -231,6 +235,8 @@ class Doctor:
                     self.stack.s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
         table = self.stack.outputs["MeetingsTableName"]
         dynamodb = self.stack.client("dynamodb")
+        if session:
+            dynamodb.delete_item(TableName=table, Key=folder_key(session.folder))
         items = dynamodb.get_paginator("query").paginate(
             TableName=table,
             KeyConditionExpression="pk = :pk",

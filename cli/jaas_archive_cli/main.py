@@ -5,16 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jaas_archive.enriching import Enricher
 from jaas_archive.errors import ArchiveError
+from jaas_archive.names import safe_name
+from jaas_archive.rebuilding import Rebuilder
 from jaas_archive_cli import browse
 from jaas_archive_cli import replay as replaying
 from jaas_archive_cli.doctor import Doctor
-from jaas_archive_cli.output import print_json, print_table, say, time_left
+from jaas_archive_cli.erase import Erased, Erasure, LockedError
+from jaas_archive_cli.export import Export
+from jaas_archive_cli.export import export as gather
+from jaas_archive_cli.output import as_text, print_json, print_table, say, time_left
+from jaas_archive_cli.person import AmbiguousError
 from jaas_archive_cli.redrive import DeadLetters, Redrive
 from jaas_archive_cli.stack import Stack, StackError
 from jaas_archive_cli.status import read_status
@@ -40,6 +48,10 @@ StackName = Annotated[
 Profile = Annotated[str | None, typer.Option(help="AWS profile, as with `aws`.")]
 Region = Annotated[str | None, typer.Option(help="AWS region, as with `aws`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Person = Annotated[
+    str, typer.Option(help="JWT user id or e-mail address; with --session, a name will do.", show_default=False)
+]
+OfSession = Annotated[str | None, typer.Option(help="Only in this session.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it; without, only show what would be done.")]
 _STACK = "jaas-archive"
 
@@ -286,6 +298,186 @@ def list_(
         ("STARTED", "ROOM", "SESSION", "FOLDER"),
         ((row.started_at, row.room, row.session_id, row.folder) for row in rows),
     )
+
+
+@app.command()
+def export(
+    *,
+    person: Person,
+    session: OfSession = None,
+    output: Annotated[Path | None, typer.Option(help="Write it as a JSON file into this folder.")] = None,
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """Gather what the archive has of a person: presence, messages, spoken lines, polls, reactions, events, files.
+
+    Recordings are named by their keys, not copied: others are in them too.
+
+    For example:
+
+    - `jaas-archive export --person ada.nwosu@example.com`
+    - `jaas-archive export --person 'auth0|ada' --output requests`
+    - `jaas-archive export --person 'Priya Raman' --session 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b --json`
+    """
+    with _stack(stack_name, profile, region) as stack, _told_apart():
+        found = gather(stack, person, session, now_ms=_now_ms())
+    if output:
+        say(f"written to {_save(found, output)}")
+    if as_json:
+        print_json(found)
+        return
+    say(f"{person} is in {len(found.sessions)} sessions")
+    if found.sessions:
+        print_table(
+            ("STARTED", "ROOM", "SESSION", "LINES", "POLLS", "REACTIONS", "FILES"),
+            (
+                (
+                    each.started_at,
+                    each.room,
+                    each.session_id,
+                    len(each.messages),
+                    len(each.polls),
+                    len(each.reactions),
+                    len(each.files),
+                )
+                for each in found.sessions
+            ),
+        )
+        if not output:
+            say("Add --json or --output FOLDER to have all of it.")
+
+
+@app.command()
+def erase(
+    *,
+    person: Person,
+    session: OfSession = None,
+    yes: Yes = False,
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """Replace a person's words, names, addresses and ids wherever they are text; without --yes only show where.
+
+    Older versions of what is replaced are removed for good. Recordings cannot be changed: their keys are listed, and
+    it is you who deletes them. Refuses where Object Lock keeps versions. If it is interrupted, run it again.
+
+    Exit code 1 if it refuses, or something is left that you must look at.
+
+    For example:
+
+    - `jaas-archive erase --person ada.nwosu@example.com`
+    - `jaas-archive erase --person 'auth0|ada' --yes`
+    - `jaas-archive erase --person 'Priya Raman' --session 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b --yes`
+    """
+    with _stack(stack_name, profile, region) as stack, _told_apart():
+        erasure = Erasure(stack, person, write=yes)
+        try:
+            found = list(erasure.run(session))
+        except LockedError as error:
+            typer.echo(f"jaas-archive: nothing was erased: {error}", err=True)
+            raise typer.Exit(NEEDS_ATTENTION) from error
+    if as_json:
+        print_json(found)
+    else:
+        _print_erased(person, found, done=yes)
+    _exit_if(any(each.needs_attention for each in found))
+
+
+def _print_erased(person: str, found: list[Erased], *, done: bool) -> None:
+    if not found:
+        say(f"nothing in the archive is known to be of {person}")
+        return
+    say(f"{person} {'was erased from' if done else 'would be erased from'} {len(found)} sessions")
+    print_table(
+        ("STARTED", "ROOM", "SESSION", "EVENTS", "LINES", "FILES", "OLD VERSIONS"),
+        (
+            (
+                each.started_at,
+                each.room,
+                each.session_id,
+                each.events,
+                each.messages,
+                len(each.rewritten),
+                each.versions,
+            )
+            for each in found
+        ),
+    )
+    for title, keys in (
+        (
+            "They may be heard or seen in these files, which stay; delete them with all versions if you must:",
+            "recordings",
+        ),
+        ("These chats and transcripts are of no known shape and stay as they are:", "unreadable"),
+        ("These files are not archived yet; run it again when they are:", "open_files"),
+    ):
+        if listed := [key for each in found for key in getattr(each, keys)]:
+            say("\n".join((title, *(f"  {key}" for key in listed))))
+    if namesakes := sum(each.namesakes for each in found):
+        say(f"{namesakes} lines under the same name are not proven to be theirs; if they are: --session and the name.")
+    if mentions := sum(each.mentions for each in found):
+        say(f"{mentions} lines of others name them, and stay.")
+    if again_after := max(each.again_after for each in found):
+        say(f"Until {again_after} queues may still hold something of it: run it once more after that day.")
+    if done:
+        say("The table's continuous backup holds it for 35 days more; backups of your own are yours to look after.")
+    else:
+        say("Nothing was erased. Add --yes to do it; it cannot be undone.")
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Ask for another word where one means several people."""
+    try:
+        yield
+    except AmbiguousError as error:
+        raise typer.BadParameter(str(error), param_hint="--person") from None
+
+
+def _save(found: Export, folder: Path) -> Path:
+    """Write it where only the admin may read."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{safe_name(found.person)}.json"
+    path.touch(mode=0o600)
+    path.write_text(as_text(found) + "\n", encoding="utf-8")
+    return path
+
+
+@app.command()
+def rebuild(
+    *,
+    prefix: Annotated[str, typer.Option(help="Only folders that begin so, such as a room and a slash.")] = "",
+    stack_name: StackName = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+) -> None:
+    """Rebuild the table from the bucket: put back what each session's journal knows, and make its record anew.
+
+    What the table still holds is newer than any journal and stays, so a second run does no harm.
+    Exit code 1 if a journal cannot be read.
+
+    For example:
+
+    - `jaas-archive rebuild`
+    - `jaas-archive rebuild --prefix weeklysync/`
+    """
+    failed = False
+    with _stack(stack_name, profile, region) as stack:
+        rebuilder = Rebuilder(stack.archive, stack.meetings, Enricher(stack.archive, stack.meetings))
+        for key in rebuilder.journals(prefix):
+            try:
+                done = rebuilder.rebuild(key)
+            except ValueError as error:
+                failed = True
+                say(f"{key}: {error}")
+                continue
+            more = f", {done.found} of them found beside the journal" if done.found else ""
+            say(f"{done.folder}: {done.events} events, {done.files} files{more}")
+    _exit_if(failed)
 
 
 @contextmanager

@@ -14,8 +14,13 @@ _HOUR, _MINUTE = 3600, 60
 
 def print_json(value: Any) -> None:
     """A dataclass, or several, as JSON."""
+    print(as_text(value))  # noqa: T201
+
+
+def as_text(value: Any) -> str:
+    """A dataclass, or several, as the text of a JSON document."""
     # Characters beyond ASCII stay: names of rooms are meant to be read.
-    print(json.dumps(_plain(value), ensure_ascii=False, indent=2))  # noqa: T201
+    return json.dumps(_plain(value), ensure_ascii=False, indent=2)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

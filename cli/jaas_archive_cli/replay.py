@@ -10,7 +10,6 @@ from jaas_archive.events import read_event
 from jaas_archive.files import FileStatus
 from jaas_archive.messages import EventMessage
 from jaas_archive.queues import Queue, fit
-from jaas_archive.requeueing import message_of
 from jaas_archive_cli.browse import list_sessions
 from jaas_archive_cli.stack import Stack
 
@@ -44,7 +43,7 @@ def replay(
     download_queue = Queue(stack.sqs, stack.outputs["DownloadQueueUrl"])
     for session_id in session_ids:
         messages = list(_messages(stack, session_id, since, until))
-        files = [message for file in _open_files(stack, session_id) if (message := _announced(stack, file))]
+        files = [stack.announcements.find(file.announcement) for file in _open_files(stack, session_id)]
         if send and messages:
             # The journal has these events, so they are no news by themselves.
             stack.meetings.sessions.ask_for_projection(session_id)
@@ -66,8 +65,4 @@ def _messages(stack: Stack, session_id: str, since: datetime | None, until: date
 
 
 def _open_files(stack: Stack, session_id: str) -> Iterator[OpenFile]:
-    return (file for file in stack.backlog.session_files(session_id) if file.status in _OPEN)
-
-
-def _announced(stack: Stack, file: OpenFile) -> EventMessage | None:
-    return message_of(file, stack.backlog, stack.archive)
+    return (file for file in stack.backlog.session_files(session_id) if file.status in _OPEN and file.announcement)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.backlog import Backlog
 from jaas_archive.meetings import Meetings
@@ -89,8 +90,13 @@ class Stack:
 
     @cached_property
     def claims(self) -> ClaimBucket:
-        """Where messages lie that are too large for SQS."""
-        return ClaimBucket(self.s3, self.resource("ClaimBucket"))
+        """Where messages lie that SQS does not hold."""
+        return ClaimBucket(lambda: self.s3, self.resource("ClaimBucket"))
+
+    @property
+    def announcements(self) -> Announcements:
+        """Where the links of files wait that are not archived yet."""
+        return Announcements(self.claims)
 
     def resource(self, logical_id: str) -> str:
         """The physical id of something that the stack made."""

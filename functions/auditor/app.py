@@ -8,14 +8,15 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.auditing import Audit, Auditor
 from jaas_archive.backlog import Backlog
 from jaas_archive.findings import FindingKind
 from jaas_archive.meetings import Meetings
+from jaas_archive.publishing import Topic
 from jaas_archive.queues import ClaimBucket, Queue
 from jaas_archive.settings import AuditorSettings
-from jaas_archive.topic import Topic
 
 _HOUR_MS = 3_600_000
 _RESERVE_MS = 60_000
@@ -34,7 +35,7 @@ def auditor() -> Auditor:
         archive=Archive(lambda: s3, settings.archive_bucket_name),
         meetings=Meetings(dynamodb, settings.meetings_table_name),
         backlog=Backlog(dynamodb, settings.meetings_table_name),
-        claims=ClaimBucket(s3, settings.claim_bucket_name),
+        announcements=Announcements(ClaimBucket(lambda: s3, settings.claim_bucket_name)),
         download_queue=Queue(sqs, settings.download_queue_url),
         urgent_queue=Queue(sqs, settings.urgent_download_queue_url),
         topic=Topic(boto3.client("sns"), settings.alarm_topic_arn),

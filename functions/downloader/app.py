@@ -47,7 +47,8 @@ def sqs() -> "SQSClient":
 @cache
 def claims() -> ClaimBucket:
     """Where large events lie."""
-    return ClaimBucket(boto3.client("s3"), settings().claim_bucket_name)
+    s3 = boto3.client("s3")
+    return ClaimBucket(lambda: s3, settings().claim_bucket_name)
 
 
 def new_batch(source_arn: str) -> Batch:

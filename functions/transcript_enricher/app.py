@@ -10,10 +10,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.batches import Batch, records_of
 from jaas_archive.enriching import Enricher
 from jaas_archive.meetings import Meetings
+from jaas_archive.publishing import EventBus, Listeners, Topic
 from jaas_archive.queues import ClaimBucket, Queue, unfold
 from jaas_archive.record import MeetingRecord
 from jaas_archive.settings import EnricherSettings
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from types_boto3_s3 import S3Client
 
-# A chat of 50,000 messages is 2,000 requests, several at a time; checking our own items' types costs a third of it.
+# A chat of 50,000 messages is 500 requests, several at a time; checking our own items' types costs a third of it.
 DYNAMODB_CONFIG = Config(max_pool_connections=16, parameter_validation=False)
 
 logger = Logger()
@@ -44,7 +46,16 @@ def s3() -> "S3Client":
 @cache
 def claims() -> ClaimBucket:
     """Where large events lie."""
-    return ClaimBucket(s3(), settings().claim_bucket_name)
+    return ClaimBucket(s3, settings().claim_bucket_name)
+
+
+def listeners() -> Listeners | None:
+    """Who is told of archived meetings."""
+    if settings().meeting_topic_arn:
+        return Topic(boto3.client("sns"), settings().meeting_topic_arn)
+    if settings().meeting_event_bus:
+        return EventBus(boto3.client("events"), settings().meeting_event_bus)
+    return None
 
 
 @cache
@@ -53,6 +64,8 @@ def enricher() -> Enricher:
     return Enricher(
         archive=Archive(s3, settings().archive_bucket_name),
         meetings=Meetings(boto3.client("dynamodb", config=DYNAMODB_CONFIG), settings().meetings_table_name),
+        announcements=Announcements(claims()),
+        listeners=listeners(),
     )
 
 

@@ -48,4 +48,5 @@ def cloud() -> Iterator[Cloud]:
 @pytest.fixture(scope="session")
 def stack(cloud: Cloud, file_server_port: int) -> Stack:
     build()
-    return deploy(cloud, parameters={"AllowedLinkOrigins": f"http://127.0.0.1:{file_server_port}"})
+    origin = f"http://127.0.0.1:{file_server_port}"
+    return deploy(cloud, parameters={"AllowedLinkOrigins": origin, "MeetingNotifications": "sns"})

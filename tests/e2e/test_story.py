@@ -137,6 +137,26 @@ def test_fifty_thousand_messages_are_attributed(stack: Stack, jaas: WebhookClien
     assert len(items) == len(messages)
 
 
+def test_whoever_subscribes_hears_of_an_archived_meeting(stack: Stack, jaas: WebhookClient) -> None:
+    sqs = stack.cloud.client("sqs")
+    url = sqs.create_queue(QueueName="heard-of-meetings")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allow = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow | {"Resource": arn}]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    stack.cloud.client("sns").subscribe(TopicArn=stack.outputs["MeetingTopicArn"], Protocol="sqs", Endpoint=arn)
+    event = {"eventType": "ROOM_DESTROYED", "idempotencyKey": "told", "sessionId": "told-meeting", "fqn": "app/told"}
+    assert jaas.post(json.dumps(event).encode()).status_code == HTTPStatus.ACCEPTED
+    heard: list[str] = []
+
+    def told() -> bool:
+        letters = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+        heard.extend(json.loads(json.loads(letter["Body"])["Message"])["session_id"] for letter in letters)
+        return "told-meeting" in heard
+
+    wait_for(told)
+
+
 def announcement(kind: str, session_id: str, link: str, **data: object) -> bytes:
     """An event that announces a file, now."""
     event = {

@@ -5,11 +5,12 @@ import json
 import logging
 import random
 import struct
+import threading
 import time
 import urllib.request
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
+from moto.dynamodb.models import DynamoDBBackend
 from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner, Result
 
 from functions.auditor import app as auditor_app
 from functions.downloader import app as downloader_app
@@ -26,11 +29,10 @@ from functions.receiver import app as receiver_app
 from functions.transcript_enricher import app as enricher_app
 from jaas_archive.auditing import Audit, Auditor
 from jaas_archive.signature import sign
+from jaas_archive_cli.main import app as command
 from local.jaas.files import FileServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -42,6 +44,8 @@ SECRET = "whsec_0123456789abcdef0123456789abcdef"
 ARCHIVE, CLAIMS, TABLE = "archive", "claims", "meetings"
 RECORD_SUFFIXES = ("meeting.json", "meeting.html", "journal.jsonl.gz", ".vtt")
 _MAX_ROUNDS = 50
+
+type Run = Callable[..., Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,14 @@ class World:
     auditor: Auditor | None = None
     failed: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def post(self, body: bytes, *, headers: dict[str, str] | None = None, encoded: bool = False) -> Reply:
+    def post(
+        self,
+        body: bytes,
+        *,
+        headers: dict[str, str] | None = None,
+        encoded: bool = False,
+        source_ip: str = "52.26.201.32",
+    ) -> Reply:
         """Send a request to the receiver; signed unless headers are given."""
         if headers is None:
             stamp = str(int(time.time()))
@@ -75,6 +86,7 @@ class World:
             "headers": headers,
             "body": base64.b64encode(body).decode() if encoded else body.decode(),
             "isBase64Encoded": encoded,
+            "requestContext": {"http": {"sourceIp": source_ip}},
         }
         answer = receiver_app.handler(event, context())
         return Reply(int(answer["statusCode"]), json.loads(answer["body"]))
@@ -97,7 +109,7 @@ class World:
                 return
         pytest.fail("the queues never became empty")
 
-    def _deliver(self, name: str, handler: "Callable[[dict[str, Any], Any], dict[str, Any]]") -> bool:
+    def _deliver(self, name: str, handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> bool:
         messages = self.receive(name)
         if not messages:
             return False
@@ -124,6 +136,11 @@ class World:
             told.append(json.loads(message["Body"]))
             self.sqs.delete_message(QueueUrl=self.queues["alarms"], ReceiptHandle=message["ReceiptHandle"])
         return told
+
+    def announcements(self) -> list[str]:
+        """What is kept of the messages that announced files."""
+        listed = self.s3.list_objects_v2(Bucket=CLAIMS, Prefix="announcements/").get("Contents", [])
+        return [self.s3.get_object(Bucket=CLAIMS, Key=item["Key"])["Body"].read().decode() for item in listed]
 
     def deliver_to_enricher(self) -> bool:
         """Carry some messages to the enricher only; whether there were any."""
@@ -248,8 +265,21 @@ def aws() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DynamoDBBackend, "transact_write_items", _one_at_a_time(DynamoDBBackend.transact_write_items))
+        yield f"http://{host}:{port}"
     server.stop()
+
+
+def _one_at_a_time(function: "Callable[..., Any]") -> "Callable[..., Any]":
+    """Moto copies the table before each write of a transaction, and fails if another thread writes meanwhile."""
+    lock = threading.Lock()
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        with lock:
+            return function(*arguments, **keywords)
+
+    return call
 
 
 @pytest.fixture
@@ -269,6 +299,7 @@ def world(monkeypatch: pytest.MonkeyPatch, files: FileServer, aws: str) -> World
         "WEBHOOK_SECRET_ARN": world.secret_arn,
         "SIGNATURE_TOLERANCE_SECONDS": "86400",
         "ALLOWED_APP_IDS": "",
+        "ALLOWED_SOURCE_IPS": "",
         "ALLOWED_LINK_ORIGINS": files.origin,
         "FIRST_RETRY_SECONDS": "30",
         "DOWNLOAD_QUEUE_URL": world.queues["download"],
@@ -277,6 +308,8 @@ def world(monkeypatch: pytest.MonkeyPatch, files: FileServer, aws: str) -> World
         "MEETING_QUEUE_URL": world.queues["meeting"],
         "MEETING_DEAD_LETTER_QUEUE_URL": world.queues["meeting-dead"],
         "ALARM_TOPIC_ARN": world.topic_arn,
+        "MEETING_TOPIC_ARN": "",
+        "MEETING_EVENT_BUS": "",
         "STACK": "jaas-archive",
         "PENDING_HOURS": "2",
         "SILENCE_HOURS": "72",
@@ -327,3 +360,41 @@ def _build() -> World:
     world.topic_arn = sns.create_topic(Name="alarms")["TopicArn"]
     sns.subscribe(TopicArn=world.topic_arn, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:alarms")
     return world
+
+
+@pytest.fixture
+def run(world: World) -> Run:
+    """The command, with a stack that is the world."""
+    outputs = {
+        "WebhookUrl": "http://127.0.0.1:9/webhook",
+        "WebhookSecretArn": world.secret_arn,
+        "ArchiveBucketName": ARCHIVE,
+        "MeetingsTableName": TABLE,
+        "DownloadQueueUrl": world.queues["download"],
+        "UrgentDownloadQueueUrl": world.queues["urgent-download"],
+        "DownloadDeadLetterQueueUrl": world.queues["download-dead"],
+        "MeetingQueueUrl": world.queues["meeting"],
+        "MeetingDeadLetterQueueUrl": world.queues["meeting-dead"],
+        "AlarmTopicArn": world.topic_arn,
+    }
+    alarm: Any = {
+        "AlarmName": "files-at-risk",
+        "AlarmActions": [world.topic_arn],
+        "Namespace": "JaasArchive",
+        "MetricName": "FilesAtRisk",
+        "Statistic": "Maximum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 0,
+    }
+    boto3.client("cloudwatch").put_metric_alarm(**alarm)
+    template = {
+        "Resources": {"ClaimBucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": CLAIMS}}},
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+    world.s3.delete_bucket(Bucket=CLAIMS)
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName="jaas-archive", TemplateBody=json.dumps(template))
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(command, arguments, catch_exceptions=False)

@@ -1,59 +1,17 @@
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
-from typer.testing import CliRunner, Result
 
-from jaas_archive_cli.main import app
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer
-from tests.functions.conftest import ARCHIVE, CLAIMS, SECRET, TABLE, World, load_event, mp4
+from tests.functions.conftest import ARCHIVE, SECRET, TABLE, Run, World, load_event, mp4
 
 HOUR_MS = 3_600_000
 SESSION = "4be1f0a7-63c2-4d1e-9b57-20c8de715f3a"
 NEEDS_ATTENTION, WRONG_USAGE, UNREACHABLE = 1, 2, 3
-
-type Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(world: World) -> Run:
-    """The command, with a stack that is the world."""
-    outputs = {
-        "WebhookUrl": "http://127.0.0.1:9/webhook",
-        "WebhookSecretArn": world.secret_arn,
-        "ArchiveBucketName": ARCHIVE,
-        "MeetingsTableName": TABLE,
-        "DownloadQueueUrl": world.queues["download"],
-        "UrgentDownloadQueueUrl": world.queues["urgent-download"],
-        "DownloadDeadLetterQueueUrl": world.queues["download-dead"],
-        "MeetingQueueUrl": world.queues["meeting"],
-        "MeetingDeadLetterQueueUrl": world.queues["meeting-dead"],
-        "AlarmTopicArn": world.topic_arn,
-    }
-    alarm: Any = {
-        "AlarmName": "files-at-risk",
-        "AlarmActions": [world.topic_arn],
-        "Namespace": "JaasArchive",
-        "MetricName": "FilesAtRisk",
-        "Statistic": "Maximum",
-        "Period": 60,
-        "EvaluationPeriods": 1,
-        "ComparisonOperator": "GreaterThanThreshold",
-        "Threshold": 0,
-    }
-    boto3.client("cloudwatch").put_metric_alarm(**alarm)
-    template = {
-        "Resources": {"ClaimBucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"{CLAIMS}-of-stack"}}},
-        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
-    }
-    cloudformation = boto3.client("cloudformation")
-    cloudformation.create_stack(StackName="jaas-archive", TemplateBody=json.dumps(template))
-    runner = CliRunner()
-    return lambda *arguments: runner.invoke(app, arguments, catch_exceptions=False)
 
 
 def announce(world: World, files: FileServer, *, hours_left: float = 24, reachable: bool = True) -> None:
@@ -65,6 +23,19 @@ def announce(world: World, files: FileServer, *, hours_left: float = 24, reachab
     event["data"] |= {"preAuthenticatedLink": link.url, "linkExpiration": now_ms() + int(hours_left * HOUR_MS)}
     world.accept(event)
     world.settle()
+
+
+def test_rebuild_makes_a_lost_table_anew(world: World, run: Run, files: FileServer) -> None:
+    announce(world, files)
+    before = {item["sk"]: item.get("status") for item in world.items()}
+    for item in world.items():
+        world.dynamodb.delete_item(TableName=TABLE, Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}})
+    result = run("rebuild", "--prefix", "weeklysync/")
+    assert (result.exit_code, "1 events, 1 files" in result.output) == (0, True)
+    assert {item["sk"]: item.get("status") for item in world.items()} == before
+    (journal,) = [key for key in world.archived_keys() if key.endswith("journal.jsonl.gz")]
+    world.s3.put_object(Bucket=ARCHIVE, Key=journal, Body=b"broken")
+    assert run("rebuild").exit_code == NEEDS_ATTENTION
 
 
 def bury(world: World, *, hours_left: float, reason: str = "the link is dead") -> None:
@@ -328,6 +299,6 @@ def test_ls_lists_rooms_and_days(world: World, files: FileServer, run: Run) -> N
     assert SESSION in run("ls").stdout
 
 
-@pytest.mark.parametrize("command", ["status", "redrive", "replay", "doctor", "show", "ls"])
+@pytest.mark.parametrize("command", ["status", "redrive", "replay", "doctor", "show", "ls", "export", "erase"])
 def test_help_has_examples(run: Run, command: str) -> None:
     assert f"jaas-archive {command}" in run(command, "--help").stdout

@@ -17,14 +17,16 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
+from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.archive import Archive
 from jaas_archive.connections import Stop, Transport
 from jaas_archive.copying import Copied, Copier, Destination, HandOverError, Job
-from jaas_archive.errors import AwsUnavailableError, MismatchError, SourceUnavailableError
+from jaas_archive.crc import as_text
+from jaas_archive.errors import AwsUnavailableError, LinkRefusedError, MismatchError, SourceUnavailableError
 from jaas_archive.links import parse_origins
 from jaas_archive.mp4 import inspect_mp4
-from jaas_archive.parts import part_bytes
+from jaas_archive.parts import LARGEST_FILE_BYTES, part_bytes
 from jaas_archive.source import FileInfo
 from jaas_archive.uploads import BucketAddress, Checkpoint, KeyTakenError, UploadGoneError
 from local.jaas.faults import (
@@ -94,8 +96,9 @@ class Bench:
         self.checkpoint = checkpoint
         self.saved.append(checkpoint)
 
-    def check(self, content: bytes = CONTENT) -> None:
+    def check(self, content: bytes = CONTENT, copied: Copied | None = None) -> None:
         """One object, equal to the source, and no upload left behind."""
+        assert copied is None or (copied.size, copied.checksum) == (len(content), as_text(crc32c(content)))
         stored = self.world.s3.get_object(Bucket=ARCHIVE, Key=KEY)["Body"].read()
         assert hashlib.sha256(stored).hexdigest() == hashlib.sha256(content).hexdigest()
         assert self.uploads() == []
@@ -119,9 +122,7 @@ def link(files: FileServer) -> Link:
 
 
 def test_copies_in_parts_and_proves_the_whole(bench: Bench, link: Link) -> None:
-    copied = bench.copy(link)
-    bench.check()
-    assert copied.size == SIZE
+    bench.check(copied=bench.copy(link))
     assert bench.parts_sent() == 6
 
 
@@ -378,7 +379,7 @@ def test_an_answer_of_s3_that_breaks_off_is_asked_for_again(bench: Bench, link: 
 
 def test_a_slow_sink_gets_all_of_a_file_that_is_one_request(bench: Bench, files: FileServer) -> None:
     """No stretch of the body takes longer than the time-out, though all of it does."""
-    fault = bench.s3.fail(lambda method, _: method == "PUT", body_bytes_per_second=5 * MIB)
+    fault = bench.s3.fail(lambda method, _: method == "PUT", bytes_per_second=5 * MIB)
     bench.copy(files.publish(CONTENT[: 15 * MIB], name="file"), timeout_seconds=1.5)
     bench.check(CONTENT[: 15 * MIB])
     assert (fault.seen, len(bench.s3.requests)) == (1, 1)
@@ -403,12 +404,12 @@ def test_a_copy_that_is_handed_over_again_and_again_is_a_normal_copy(bench: Benc
 
         bench.s3.fail(stops)
         try:
-            copier.copy(bench.job(link), stop=stop)
+            copied = copier.copy(bench.job(link), stop=stop)
         except HandOverError:
             hand_overs += 1
             continue
         break
-    bench.check()
+    bench.check(copied=copied)
     assert hand_overs >= 4
     assert len([saved for saved in bench.saved if saved]) == 1
 
@@ -428,3 +429,9 @@ def _copy_a_little(bench: Bench, link: Link) -> None:
 @pytest.mark.parametrize("gib", [1, 10, 100, 1000, 5000])
 def test_no_file_has_more_parts_than_s3_takes(gib: int) -> None:
     assert -(-(gib << 30) // part_bytes(gib << 30)) <= 10_000
+
+
+def test_a_file_that_no_object_can_hold_is_refused(bench: Bench, link: Link) -> None:
+    link.faults.always(WrongLength(LARGEST_FILE_BYTES))
+    with pytest.raises(LinkRefusedError, match="more than an object may have"):
+        bench.copy(link)

@@ -1,4 +1,5 @@
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -64,7 +65,7 @@ def test_notes_file_and_status_in_the_table(world: World, files: FileServer) -> 
     assert re.fullmatch(f"{FOLDER}/{RECORDING}", item["key"])
     assert item["checksum"] == base64.b64encode(crc32c(content).to_bytes(4, "big")).decode()
     assert item["source_etag"] == link.stored.etag
-    assert {"link", "lease_until", "reason", "gsi2pk"}.isdisjoint(item)
+    assert {"announcement", "lease_until", "reason", "gsi2pk"}.isdisjoint(item)
 
 
 @pytest.mark.parametrize("size", [200, 17 * MIB])
@@ -180,10 +181,33 @@ def test_a_link_that_is_not_allowed_ends_in_the_dead_letter_queue_at_once(world:
     (item,) = world.items("FILE#")
     assert item["status"] == "refused"
     assert "AllowedLinkOrigins" in item["reason"]
-    assert "link" not in item
+    assert "announcement" not in item
+    assert world.announcements() == [""]
     (letter,) = world.receive("download-dead")
     assert letter["MessageAttributes"]["reason"]["StringValue"] == item["reason"]
     assert world.meeting()["files"][0]["status"] == "refused"
+
+
+def test_a_redirect_that_is_not_allowed_ends_in_the_dead_letter_queue_at_once(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(200))
+    link.faults.always(Redirect("http://169.254.169.254/latest/meta-data/"))
+    world.accept(uploaded(link))
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["tries"]) == ("refused", "1")
+    assert world.failed["download"] == []
+    assert len(world.receive("download-dead")) == 1
+
+
+def test_a_packed_file_is_kept_as_it_came_and_says_so(world: World, files: FileServer) -> None:
+    packed = gzip.compress(b'{"messages": []}')
+    link = publish(files, packed, "app/chat.json")
+    link.faults.always(Header("Content-Encoding", "gzip"))
+    world.accept(uploaded(link, "CHAT_UPLOADED"))
+    world.settle()
+    (item,) = world.items("FILE#")
+    stored = world.s3.get_object(Bucket=ARCHIVE, Key=item["key"])
+    assert (stored["Body"].read(), stored["Metadata"]["source-encoding"]) == (packed, "gzip")
 
 
 def test_a_link_that_is_dead_after_its_deadline_ends_as_expired(world: World, files: FileServer) -> None:
@@ -196,7 +220,8 @@ def test_a_link_that_is_dead_after_its_deadline_ends_as_expired(world: World, fi
     world.settle()
     (item,) = world.items("FILE#")
     assert (item["status"], item["gsi2pk"].split("#")[0]) == ("expired", "FAILED")
-    assert "link" not in item
+    assert "announcement" not in item
+    assert world.announcements() == [""]
     assert len(world.receive("download-dead")) == 1
 
 
@@ -537,7 +562,7 @@ def test_trouble_with_s3_that_lasts_a_day_longer_is_a_dead_letter(world: World, 
     world.accept(long_ago(uploaded(publish(files, mp4(200))), hours=50))
     world.settle()
     (item,) = world.items("FILE#")
-    assert (item["status"], item["gsi2pk"].split("#")[0], "link" in item) == ("expired", "FAILED", False)
+    assert (item["status"], item["gsi2pk"].split("#")[0], "announcement" in item) == ("expired", "FAILED", False)
     assert "NoSuchBucket" in item["reason"]
     assert len(world.receive("download-dead")) == 1
 
@@ -599,7 +624,8 @@ def test_an_older_event_that_comes_late_does_not_undo_a_newer_link(world: World,
     world.accept(long_ago(uploaded(dead), hours=25) | {"idempotencyKey": "older"})
     world.settle()
     (item,) = world.items("FILE#")
-    assert (item["status"], item["link"]) == ("pending", alive.url)
+    assert item["status"] == "pending"
+    assert alive.url in world.announcements()[0]
     world.show_all("download")
     world.settle()
     assert world.items("FILE#")[0]["status"] == "archived"

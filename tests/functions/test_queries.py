@@ -1,8 +1,9 @@
-"""The queries in docs/table.md, as they stand there."""
+"""The queries in README.md and docs/table.md, as they stand there."""
 
 import json
 import re
 import shlex
+from functools import reduce
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,11 +15,20 @@ from jaas_archive.enriching import Enricher
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage
 from tests.functions.conftest import ARCHIVE, TABLE, World
-from tests.sample_meeting import START_MS, documents
+from tests.sample_meeting import SESSION_ID, START_MS, documents
 
-PAGE = (Path(__file__).parents[2] / "docs" / "table.md").read_text()
-BLOCKS = "\n\n".join(re.findall(r"```sh\n(aws .*?)```", PAGE, flags=re.DOTALL))
-COMMANDS = [block.replace("\\\n", " ") for block in BLOCKS.split("\n\n")]
+ROOT = Path(__file__).parents[2]
+
+
+def commands(page: str) -> list[str]:
+    """The queries in a page's code blocks."""
+    blocks = "\n\n".join(re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL))
+    plain = re.sub(r"^#.*\n", "", blocks, flags=re.MULTILINE).replace("\\\n", " ")
+    return [command for block in plain.split("\n\n") if (command := block.strip()).startswith("aws dynamodb query")]
+
+
+# The README's names for what the sample meeting is called.
+OURS = {"weeklysync": "weekly-sync", "4be1f0a7-…": SESSION_ID}
 ANSWERS = (
     [["2024-06-26T10:00:00.000Z", "9a441d60-ceaf-4eba-b0a8-a7d940a76e1b", "weekly-sync/2024-06-26_10-00-00Z_9a441d60"]],
     [["2024-06-26T10:00:00.000Z", "weekly-sync", "weekly-sync/2024-06-26_10-00-00Z_9a441d60"]],
@@ -29,6 +39,14 @@ ANSWERS = (
         ["Tom\xe1s Ferreira", "One more thing, after the transcript ended.", "user_id", "certain"],
     ],
     None,
+)
+README_ANSWERS: tuple[list[list[str]], ...] = (
+    [["2024-06-26T10:00:00.000Z", "weekly-sync/2024-06-26_10-00-00Z_9a441d60"]],
+    [
+        ["Ada Nwosu", "a live chunk that the file has better", "user_id"],
+        ["Tom\xe1s Ferreira", "One more thing, after the transcript ended.", "user_id"],
+    ],
+    [],
 )
 
 
@@ -49,13 +67,16 @@ def run(world: World, command: str) -> Any:
 
 @pytest.mark.parametrize(
     ("command", "answer"),
-    list(zip(COMMANDS, ANSWERS, strict=True)),
-    ids=["room", "day", "person", "words-of-a-person", "conversation", "there"],
+    [
+        *zip(commands("docs/table.md"), ANSWERS, strict=True),
+        *zip(commands("README.md"), README_ANSWERS, strict=True),
+    ],
+    ids="room day person words-of-a-person conversation there readme-room readme-conversation readme-open".split(),  # noqa: SIM905
 )
 def test_the_documented_queries_answer(world: World, command: str, answer: list[list[str]] | None) -> None:
     enricher = Enricher(Archive(lambda: world.s3, ARCHIVE), Meetings(world.dynamodb, TABLE))
     for document in documents():
         session_id = enricher.note(EventMessage(document, START_MS))
     enricher.update_record(session_id)
-    found = run(world, command)
-    assert found == answer if answer else len(found) == 7
+    found = run(world, reduce(lambda text, names: text.replace(*names), OURS.items(), command))
+    assert found == answer if answer is not None else len(found) == 7

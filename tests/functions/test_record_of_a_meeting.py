@@ -4,7 +4,9 @@ import gzip
 import json
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -169,12 +171,65 @@ def test_the_table_can_be_rebuilt_from_the_bucket_alone(world: World) -> None:
     assert (rebuilt.session_id, rebuilt.found) == (session_id, 0)
     assert told(world).objects == before.objects
     # What only lives as long as a download (its link, which no journal may hold), and appointments of the auditor.
-    fleeting = {"link", "noted_status", "announced_at", "tried_at", "heard_at", "gsi2sk"}
+    fleeting = {"noted_status", "announced_at", "tried_at", "heard_at", "gsi2sk"}
 
     def lasting(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{name: value for name, value in item.items() if name not in fleeting} for item in items]
 
     assert lasting(world.items()) == lasting(items_before)
+
+
+def test_sessions_that_begin_together_never_share_a_folder(world: World) -> None:
+    twins = [documents()[0] | {"sessionId": f"9a441d60-{digit * 4}"} for digit in "1234"]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(partial(tell, world), twins))
+    for twin in twins:
+        enricher_of(world).update_record(tell(world, twin))
+    folders = sorted(item["folder"] for item in world.items("SESSION"))
+    usual = "weekly-sync/2024-06-26_10-00-00Z_9a441d60"
+    assert (len(set(folders)), folders[0]) == (4, usual)
+    assert all(folder.startswith(usual) for folder in folders)
+    told_of = [json.loads(world.object(f"{folder}/meeting.json"))["session_id"] for folder in folders]
+    assert sorted(told_of) == [f"9a441d60-{digit * 4}" for digit in "1234"]
+    # The table may be rebuilt, and then nobody gets a folder that was given away.
+    before = told(world)
+    forget(world, bucket=False)
+    rebuilder = Rebuilder(archive_of(world), Meetings(world.dynamodb, TABLE), enricher_of(world))
+    for key in list(rebuilder.journals()):
+        rebuilder.rebuild(key)
+    assert told(world).objects == before.objects
+    enricher_of(world).update_record(tell(world, twins[0] | {"sessionId": "9a441d60-5555"}))
+    assert len({item["folder"] for item in world.items("SESSION")}) == 5
+
+
+LONG = "N" * 100_000
+
+
+@pytest.mark.parametrize(
+    "told_of_ada",
+    [{"name": LONG, "email": LONG}, {"id": LONG}, {"participantJid": LONG, "participantFullJid": f"{LONG}/{LONG}"}],
+    ids=["name", "user-id", "jid"],
+)
+def test_texts_of_any_length_fit_into_the_table(world: World, told_of_ada: dict[str, str]) -> None:
+    join = next(one for one in documents() if one["eventType"] == "PARTICIPANT_JOINED")
+    join["data"] |= told_of_ada
+    jid = join["data"]["participantFullJid"]
+    chat = {"messages": [{"jid": jid, "content": "x" * 350_000, "timestamp": START_MS, "name": LONG}]}
+    for one in (join, (UPLOADS[0][0], chat)):
+        session_id = tell(world, one)
+    enricher_of(world).update_record(session_id)
+    (message,) = world.items("MESSAGE#")
+    assert (message["matched_by"], message["content_cut"]) == ("full_jid", True)
+    (entry,) = world.meeting()["people"]
+    assert (entry["name"], entry.get("user_id")) == (join["data"]["name"], join["data"]["id"])
+
+
+def test_a_room_and_a_session_with_endless_names_are_kept(world: World) -> None:
+    session_id = tell(world, documents()[0] | {"fqn": f"app/{LONG}", "sessionId": LONG})
+    enricher_of(world).update_record(session_id)
+    (session,) = world.items("SESSION")
+    assert max(len(session[name]) for name in ("pk", "sk", "gsi1pk", "gsi1sk")) < 1100
+    assert LONG in json.loads(world.items("EVENT#")[0]["event"])["fqn"]
 
 
 def test_a_rebuild_finds_a_file_that_came_after_the_journal(world: World) -> None:

@@ -14,7 +14,7 @@ from jaas_archive.names import iso_time
 from jaas_archive.page import byte_size, clock, duration, hue, initials, render_page
 from local.recording import make_small_recording
 from tests.page.conftest import Visit, record_of
-from tests.sample_meeting import ADA, START_MS, Sample, event, participant
+from tests.sample_meeting import ADA, MINUTE_MS, START_MS, Sample, event, participant
 
 DESKTOP = {"viewport": {"width": 1360, "height": 900}, "timezone_id": "Europe/Lisbon", "locale": "en-GB"}
 DARK = DESKTOP | {"color_scheme": "dark"}
@@ -120,6 +120,14 @@ def _later(iso: str, shift_ms: int) -> str:
     return iso_time((milliseconds(iso) or 0) + shift_ms)
 
 
+def test_a_line_without_a_time_shows_none(visit: Visit) -> None:
+    sample = Sample()
+    during = Line(START_MS + 6 * MINUTE_MS, "chat", ADA, "when?", time_known=False)
+    visit.open(record_of(replace(sample, lines=[*sample.lines, (during,)])).document)
+    line = visit.page.locator("#lines li", has_text="when?")
+    assert (line.locator("time, button").count(), line.locator("div + span").inner_text()) == (0, "\N{EN DASH}")
+
+
 def test_without_the_recording_the_page_says_what_to_do(visit: Visit) -> None:
     visit.open(sample_document())
     visit.until("document.getElementById('player-note').textContent.includes('Download')")
@@ -214,6 +222,26 @@ def test_a_phone_needs_no_sideways_scrolling(visit: Visit) -> None:
     sample = Sample()
     visit.open(record_of(replace(sample, lines=[*sample.lines, (long,)])).document)
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("visit", [DESKTOP, PHONE], indirect=True, ids=["desktop", "phone"])
+def test_names_as_long_as_a_book_do_not_bury_the_meeting(visit: Visit) -> None:
+    book = "Wołodymyr-" * 10_000
+    document = sample_document()
+    document["room"] = book
+    document["people"][0] |= {"name": book, "email": book, "also_named": [book]}
+    document["messages"][0]["name"] = document["reactions"][0]["reaction"] = document["files"][4]["reason"] = book
+    document["polls"][0] |= {"question": book, "asked_by": book}
+    document["polls"][0]["answers"][0] |= {"name": book, "voters": [book]}
+    visit.open(document)
+    assert visit.page.evaluate("document.documentElement.scrollHeight") < 9_000
+    assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("visit", [PHONE], indirect=True)
+def test_a_phone_shows_the_line_of_time_above_the_people(visit: Visit) -> None:
+    visit.open(sample_document())
+    assert visit.page.is_visible(".people thead .axis text")
 
 
 @pytest.mark.parametrize("visit", [NO_SCRIPT], indirect=True)

@@ -22,6 +22,7 @@ ENVIRONMENTS = ["default", "prod"]
             "https://*.oraclecloud.com,https://*.8x8.vc,https://*.8x8.com,https://*.amazonaws.com",
         ),
         ("AlarmEmail", ""),
+        ("MeetingNotifications", "none"),
         ("Architecture", "arm64"),
         ("FirstRetrySeconds", 30),
         ("DownloaderConcurrency", 20),
@@ -57,6 +58,12 @@ def test_the_default_of_a_parameter_is_a_value_it_takes(parameter: str) -> None:
         ("AllowedLinkOrigins", "https://example.com/path", False),
         ("AllowedLinkOrigins", "https://example.com, https://example.org", False),
         ("AllowedLinkOrigins", "ftp://example.com", False),
+        ("AllowedLinkOrigins", "http://example.com", False),
+        ("AllowedLinkOrigins", "https://example.com:8443", False),
+        ("AllowedLinkOrigins", "https://*.com", False),
+        ("AllowedLinkOrigins", "https://10.0.0.1", False),
+        ("AllowedLinkOrigins", "http://127.0.0.1", False),
+        ("AllowedLinkOrigins", "http://127.0.0.1:1,https://*", False),
         ("AllowedAppIds", "vpaas-magic-cookie-1,vpaas-magic-cookie-2", True),
         ("AllowedAppIds", "vpaas-magic-cookie-1/room", False),
         ("AlarmEmail", "ops@example.com", True),
@@ -119,6 +126,7 @@ def test_the_outputs_are_those_of_the_contract() -> None:
         "MeetingQueueUrl",
         "MeetingDeadLetterQueueUrl",
         "AlarmTopicArn",
+        "MeetingTopicArn",
     }
 
 

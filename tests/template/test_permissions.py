@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from jaas_archive.publishing import EVENT_SOURCE
 from tests.template.translated import as_list, names, properties, referenced, role_of, stack, statements, the_one
 
 FUNCTIONS = names("AWS::Lambda::Function")
@@ -41,12 +42,11 @@ _ALLOWED = {
         "sqs:ChangeMessageVisibility": {"MeetingQueue"},
         "sqs:SendMessage": {"MeetingDeadLetterQueue"},
         "s3:GetObject": {"ClaimBucket/events/*", "ArchiveBucket/*"},
-        "s3:PutObject": {"ArchiveBucket/*"},
+        "s3:PutObject": {"ClaimBucket/announcements/*", "ArchiveBucket/*"},
         "dynamodb:GetItem": {"MeetingsTable"},
         "dynamodb:PutItem": {"MeetingsTable"},
         "dynamodb:UpdateItem": {"MeetingsTable"},
         "dynamodb:Query": {"MeetingsTable"},
-        "dynamodb:BatchWriteItem": {"MeetingsTable"},
     },
     "AuditorFunction": {
         "logs:CreateLogStream": {"AuditorLogGroup"},
@@ -55,7 +55,7 @@ _ALLOWED = {
         "dynamodb:PutItem": {"MeetingsTable"},
         "dynamodb:UpdateItem": {"MeetingsTable"},
         "dynamodb:Query": {"MeetingsTable", "MeetingsTable/index/OpenFilesIndex"},
-        "s3:GetObject": {"ArchiveBucket/*"},
+        "s3:GetObject": {"ClaimBucket/announcements/*", "ArchiveBucket/*"},
         "s3:PutObject": {"ClaimBucket/events/*"},
         "sqs:SendMessage": {"DownloadQueue", "UrgentDownloadQueue"},
         "sqs:GetQueueAttributes": {"DownloadQueue"},
@@ -136,7 +136,10 @@ def test_a_role_reaches_only_resources_of_this_stack(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_cannot_delete_anything_but_messages_it_has_handled(role: str) -> None:
-    assert {action for action, _ in _granted(role) if "delete" in action.lower()} <= {"sqs:DeleteMessage"}
+    granted = {action for action, _ in _granted(role)}
+    assert {action for action in granted if "delete" in action.lower()} <= {"sqs:DeleteMessage"}
+    # It covers deletes as well as puts, and no condition tells the two apart.
+    assert "dynamodb:BatchWriteItem" not in granted
 
 
 def test_no_statement_allows_actions_by_wildcard() -> None:
@@ -176,3 +179,26 @@ def test_no_statement_allows_everybody() -> None:
         or "*" in as_list(statement.get("Principal", {}).get("AWS"))
     ]
     assert not open_to_all
+
+
+def test_with_meeting_notifications_the_enricher_may_publish_to_their_topic_and_nobody_else() -> None:
+    granted = [
+        (role, statement["Action"])
+        for role in ROLES
+        for statement in statements(properties(role, MeetingNotifications="sns")["Policies"])
+        if "MeetingTopic" in referenced(statement["Resource"])
+    ]
+    assert granted == [("TranscriptEnricherRole", "sns:Publish")]
+    assert "MeetingTopic" not in stack()["Resources"]
+
+
+def test_with_meeting_events_the_enricher_may_put_events_in_its_own_name_and_nobody_else() -> None:
+    granted = [
+        (role, statement["Action"], statement["Condition"])
+        for role in ROLES
+        for statement in statements(properties(role, MeetingNotifications="eventbridge")["Policies"])
+        if any(action.startswith("events:") for action in as_list(statement["Action"]))
+    ]
+    own_name = {"StringEquals": {"events:source": EVENT_SOURCE}}
+    assert granted == [("TranscriptEnricherRole", "events:PutEvents", own_name)]
+    assert "MeetingTopic" not in stack(MeetingNotifications="eventbridge")["Resources"]

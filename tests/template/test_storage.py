@@ -2,6 +2,8 @@ from typing import Any
 
 import pytest
 
+from jaas_archive.downloading import GRACE_SECONDS
+from jaas_archive.kinds import LONGEST_LIFE_HOURS
 from tests.template.translated import DAY_SECONDS, names, properties, resources, source, statements, the_one
 
 LOGGED = {"AccessLogDays": "30"}
@@ -143,10 +145,27 @@ def test_only_s3_writes_the_log_of_requests_and_only_that_of_the_archive() -> No
     }
 
 
+def _claims_expire_after_seconds(prefix: str | None) -> int:
+    (days,) = [
+        rule["ExpirationInDays"]
+        for rule in _rules("ClaimBucket")
+        if "ExpirationInDays" in rule and rule.get("Prefix") == prefix
+    ]
+    return int(days) * DAY_SECONDS
+
+
 def test_a_large_event_outlasts_the_message_that_points_to_it() -> None:
-    (expiration,) = [rule["ExpirationInDays"] for rule in _rules("ClaimBucket") if "ExpirationInDays" in rule]
     longest = max(queue["Properties"]["MessageRetentionPeriod"] for queue in resources("AWS::SQS::Queue").values())
-    assert expiration * DAY_SECONDS > longest
+    assert _claims_expire_after_seconds(None) > longest
+
+
+def test_an_announcement_outlasts_the_tries_for_its_file_and_little_else() -> None:
+    longest = LONGEST_LIFE_HOURS * 3600 + GRACE_SECONDS
+    assert longest < _claims_expire_after_seconds("announcements/") <= longest + DAY_SECONDS
+
+
+def test_what_is_emptied_in_the_claim_bucket_is_gone() -> None:
+    assert "VersioningConfiguration" not in properties("ClaimBucket")
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -28,7 +28,7 @@ def author(line: Line, *documents: dict[str, Any]) -> Author:
     return answer
 
 
-def chat(jid: str, **more: str) -> Line:
+def chat(jid: str, **more: Any) -> Line:
     return Line(START_MS, "chat", jid, "hello", **more)
 
 
@@ -107,6 +107,12 @@ def test_each_rung_names_the_author(
 def test_the_surest_rung_wins() -> None:
     other = event("SPEAKER_STATS", 9, {ADA: {"time": 1, "name": "Somebody else"}})
     assert author(chat(ADA, name="A third"), joined(ADA), other).matched_by == "full_jid"
+
+
+def test_a_caller_who_is_a_participant_too_goes_by_that_name() -> None:
+    caller = event("DIAL_IN_STARTED", 0.9, {"nick": "+351 21", "participantJid": ADA, "participantId": ADA[:8]})
+    found = author(chat(ADA), joined(ADA), caller)
+    assert (found.name, found.matched_by, found.confidence) == ("Ada Nwosu", "full_jid", "certain")
 
 
 def test_an_address_of_two_people_names_nobody() -> None:

@@ -12,7 +12,7 @@ GIB = 1 << 30
 
 
 def markdown(*results: Result) -> str:
-    return report.markdown(results, rounds=1, machine="a machine")
+    return report.markdown(results, machine="a machine")
 
 
 def result(tool: str, *, case: str = "1GiB", cpu_seconds: float = 2.0, size: int = GIB) -> Result:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaas_archive.captions import Caption, web_vtt
-from jaas_archive.conversation import Line, filled_in, live_lines, read_lines
+from jaas_archive.conversation import Line, filled_in, live_lines, merged, read_lines
 from jaas_archive.events import read_event
 from tests.sample_meeting import START_MS, event
 
@@ -36,6 +36,36 @@ def test_reads_the_known_shapes(document: Any) -> None:
 def test_reads_one_object_a_line() -> None:
     content = "\n".join(json.dumps(SAID | {"content": text}) for text in ("one", "two")).encode()
     assert [line.content for line in read_lines(content, "speech")] == ["one", "two"]
+
+
+def test_lines_of_one_moment_stay_in_the_order_of_their_file() -> None:
+    messages = [{"jid": jid, "content": text, "timestamp": START_MS} for jid, text in (("z@x", "b"), ("a@x", "a"))]
+    lines = read_lines(json.dumps({"messages": messages}).encode(), "chat")
+    # The same chat once more, with a line that came after the first upload.
+    again = read_lines(
+        json.dumps({"messages": [*messages, {"jid": "m@x", "content": "A"} | {"timestamp": START_MS}]}).encode(), "chat"
+    )
+    for files in ([lines, again], [again, lines]):
+        assert [line.content for line in merged(files)] == ["b", "a", "A"]
+
+
+def test_lines_without_a_time_stay_in_their_place() -> None:
+    told: list[dict[str, Any]] = [{"content": text} for text in "zya"]
+    told[1]["timestamp"] = START_MS + 9_000
+    lines = read_lines(json.dumps({"messages": told}).encode(), "speech", otherwise_ms=START_MS)
+    assert [(line.content, line.timestamp_ms - START_MS, line.time_known) for line in merged([lines])] == [
+        ("z", 0, False),
+        ("y", 9_000, True),
+        ("a", 9_000, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "time", [START_MS / 1000 + 0.483, str(START_MS / 1000 + 0.483), START_MS + 483.0], ids=["seconds", "text", "ms"]
+)
+def test_fractions_of_a_second_are_kept(time: object) -> None:
+    (line,) = read_lines(json.dumps([{"content": "x", "timestamp": time}]).encode(), "chat")
+    assert line.timestamp_ms == START_MS + 483
 
 
 def test_reads_newer_chats_with_names_and_bare_jids() -> None:
@@ -105,6 +135,16 @@ def test_a_chunk_just_outside_with_words_of_the_file_is_the_same_line() -> None:
     assert kept([chunk(1.5, "Hello, all!")], [spoken(1, "hello all")]) == [
         ("hello all", ""),
         ("Hello, all!", "transcript"),
+    ]
+
+
+def test_a_transcript_without_times_speaks_for_the_whole_meeting() -> None:
+    lines = list(
+        read_lines(json.dumps([{"content": "first"}, {"content": "then"}]).encode(), "speech", otherwise_ms=START_MS)
+    )
+    assert [text for text, given_way in kept([chunk(1, "frist"), chunk(9, "other")], lines) if not given_way] == [
+        "first",
+        "then",
     ]
 
 

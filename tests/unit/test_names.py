@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaas_archive.names import MAX_NAME_BYTES, iso_time, safe_file_stem, safe_name, session_folder, suffix_of
+from jaas_archive.names import MAX_NAME_BYTES, iso_time, safe_file_stem, safe_name, session_folders, suffix_of
 
 
 @given(st.text())
@@ -30,7 +30,7 @@ def test_letters_of_any_script_stay(text: str) -> None:
 
 
 def test_the_folder_is_made_for_people() -> None:
-    folder = session_folder("weeklysync", "9a441d60-ceaf-4eba-b0a8-a7d940a76e1b", 1719366173483)
+    folder, _ = session_folders("weeklysync", "9a441d60-ceaf-4eba-b0a8-a7d940a76e1b", 1719366173483)
     assert folder == "weeklysync/2024-06-26_01-42-53Z_9a441d60"
 
 

@@ -69,6 +69,14 @@ def test_rejoins_are_stays_of_one_person() -> None:
     assert tom["talk_seconds"] == 364
 
 
+def test_coming_and_going_in_one_moment_is_a_short_stay_or_a_reconnection() -> None:
+    comings = [event("PARTICIPANT_JOINED", at, participant(ADA)) for at in (1, 5, 7)]
+    goings = [event("PARTICIPANT_LEFT", at, participant(ADA)) for at in (1, 7, 9)]
+    ada = person(record(*comings, *goings, event("ROOM_DESTROYED", 20)), "Ada Nwosu")
+    stays = [(stay["joined_at"][14:16], stay["left_at"][14:16]) for stay in ada["stays"]]
+    assert stays == [("01", "01"), ("05", "07"), ("07", "09")]
+
+
 def test_breakouts_are_stays_in_another_room() -> None:
     ada = person(sample_record(), "Ada Nwosu")
     assert [(stay["room"], stay["left_because"]) for stay in ada["stays"]] == [
@@ -236,6 +244,15 @@ def test_captions_are_named_like_their_recording() -> None:
     ]
     first = next(text for key, text in captions.items() if key.endswith("r1.vtt"))
     assert "00:01:24.000 --> 00:01:29.785\n<v Ada Nwosu>Good morning. I have started" in first
+
+
+def test_a_line_without_a_time_is_no_caption_and_says_so() -> None:
+    sample = Sample()
+    during = Line(START_MS + 6 * MINUTE_MS, "speech", "", "when?", "Ada Nwosu", time_known=False)
+    made = make_record(sample.session, in_order(sample.events), sample.files, [(during,)])
+    assert not any("when?" in text for text in made.captions.values())
+    (entry,) = [message for message in made.document["messages"] if message["content"] == "when?"]
+    assert entry["time_unknown"] is True
 
 
 def test_a_line_of_two_files_counts_once() -> None:

@@ -174,10 +174,15 @@ class Archive:
             return self.client().get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def put_event(self, folder: str, event: Event, content: str) -> str:
-        """Store an event that is too large for the table; returns its key."""
+        """Store an event that is too large for the table, unless it is there; returns its key.
+
+        It may not be as it came any more: what an admin had erased does not come back with a second delivery.
+        """
         key = f"{folder}/events/{compact_time(event.timestamp_ms)}_{safe_name(event.idempotency_key)}.json"
-        with translated("put an event"):
-            self.client().put_object(Bucket=self.bucket, Key=key, Body=content.encode(), ContentType="application/json")
+        with translated("put an event"), suppress(KeyTakenError), _key_taken(key):
+            self.client().put_object(
+                Bucket=self.bucket, Key=key, Body=content.encode(), ContentType="application/json", IfNoneMatch="*"
+            )
         return key
 
     def put_versioned(self, key: str, body: bytes, *, content_type: str, version: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from aws_lambda_powertools import Logger
 
+from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.backlog import Backlog, DueSession, JournaledEvent, KnownFile, OpenFile
 from jaas_archive.errors import ArchiveError
@@ -15,9 +16,8 @@ from jaas_archive.files import FileStatus
 from jaas_archive.findings import Finding, FindingKind, message_about
 from jaas_archive.meetings import Meetings
 from jaas_archive.names import iso_time
-from jaas_archive.queues import ClaimBucket, Queue, fit
-from jaas_archive.requeueing import message_of
-from jaas_archive.topic import Topic
+from jaas_archive.publishing import Topic
+from jaas_archive.queues import Queue, fit
 
 _HOUR_MS = 3_600_000
 RISK_MS = 6 * _HOUR_MS
@@ -65,7 +65,7 @@ class Auditor:
     archive: Archive
     meetings: Meetings
     backlog: Backlog
-    claims: ClaimBucket
+    announcements: Announcements
     download_queue: Queue
     urgent_queue: Queue
     topic: Topic
@@ -113,12 +113,11 @@ class Auditor:
 
     def _queue_again(self, audit: Audit, file: OpenFile, queue: Queue, now_ms: int) -> None:
         urgent = queue is self.urgent_queue
+        if not file.announcement:
+            logger.warning("no message can be made for a file", session_id=file.session_id, file=file.sort_key)
+            return
         try:
-            message = message_of(file, self.backlog, self.archive)
-            if message is None:
-                logger.warning("no message can be made for a file", session_id=file.session_id, file=file.sort_key)
-                return
-            queue.send(fit(message, self.claims))
+            queue.send(fit(self.announcements.find(file.announcement), self.announcements.claims))
             self.backlog.note_queued(file, now_ms=now_ms, urgent=urgent)
         except ArchiveError as error:
             # The next run tries again; the others should not wait for it.

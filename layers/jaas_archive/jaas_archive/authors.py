@@ -108,7 +108,7 @@ def _agreed(author: Author, line: Line) -> Author:
 
 def directory(connections: Iterable[Connection], traces: Iterable[Trace], people: Iterable[Person]) -> Directory:
     """The ladder over what is known (https://developer.8x8.com/jaas/docs/webhooks-payload; docs/attribution.md)."""
-    participants = [connection for connection in connections if connection.kind == "participant"]
+    participants = [connection for connection in connections if connection.is_participant]
     told = [trace for trace in traces if trace.source in _TRACE_SOURCES and trace.is_identity]
     by_source = [(source, [trace for trace in told if trace.source == source]) for source in _TRACE_SOURCES]
     rungs = [

@@ -8,7 +8,6 @@ Beside the open files, OpenFilesIndex lists, each in as many partitions:
     UNTOLD#<n>   findings that nobody has been told of yet, by when they were made
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from jaas_archive.aws import error_code, translated
-from jaas_archive.events import Json
 from jaas_archive.files import FileStatus
 from jaas_archive.findings import Finding, FindingKind
 from jaas_archive.items import (
@@ -43,7 +41,10 @@ _AFTER_ALL_TEXT = "\uffff"
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A file that is not archived, or never will be; times in ms, 0 for never."""
+    """A file that is not archived, or never will be; times in ms, 0 for never.
+
+    `announcement` is where the message lies that announced it, empty if it was not kept.
+    """
 
     session_id: str
     sort_key: str
@@ -57,6 +58,7 @@ class OpenFile:
     lease_until_ms: int
     queued_at_ms: int
     urgent: bool
+    announcement: str
 
     @property
     def last_moved_at_ms(self) -> int:
@@ -165,28 +167,6 @@ class Backlog:
                     else:
                         files.append(_known_file(values))
         return events, files
-
-    def event_of_file(self, file: OpenFile) -> tuple[Item, str] | None:
-        """The journal item of the event that announced a file, and the file's link, if both are still there."""
-        with translated("read a file"):
-            stored = self.client.get_item(
-                TableName=self.table, Key=item_key(file.session_id, file.sort_key), ConsistentRead=True
-            )
-        link = plain_values(stored.get("Item", {})).get("link", "")
-        pages = self.client.get_paginator("query").paginate(
-            TableName=self.table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            FilterExpression="#file = :file",
-            ExpressionAttributeNames={"#file": "file"},
-            ExpressionAttributeValues={
-                ":pk": {"S": session_pk(file.session_id)},
-                ":prefix": {"S": "EVENT#"},
-                ":file": {"S": file.sort_key},
-            },
-        )
-        with translated("look for an event"):
-            found = next((item for page in pages for item in page["Items"]), None)
-        return (found, link) if found and link else None
 
     def note_queued(self, file: OpenFile, *, now_ms: int, urgent: bool) -> None:
         """A message for the file was sent again."""
@@ -322,13 +302,6 @@ class Backlog:
         return items[0] if items else None
 
 
-def journaled_document(item: Item) -> tuple[dict[str, Json] | None, str, int]:
-    """An event's JSON, or else the key of the object that holds it, and when it was received."""
-    values = plain_values(item)
-    document = json.loads(values["event"]) if "event" in values else None
-    return document, values.get("event_key", ""), int(values["received_at"])
-
-
 def _open_file(item: Item) -> OpenFile:
     values = plain_values(item)
     return OpenFile(
@@ -344,6 +317,7 @@ def _open_file(item: Item) -> OpenFile:
         lease_until_ms=int(values.get("lease_until", 0)),
         queued_at_ms=int(values.get("queued_at", 0)),
         urgent=bool(values.get("urgent", False)),
+        announcement=values.get("announcement", ""),
     )
 
 

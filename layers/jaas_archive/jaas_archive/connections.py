@@ -9,14 +9,21 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlsplit
 
 _CHECKED_BYTES = 1 << 20
 _CHECKED_SECONDS = 1
+_PORTS = {"https": 443, "http": 80}
+
+
+def addresses_of(host: str, port: int) -> list[str]:
+    """The addresses that the resolver gives for a host, the best first."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +31,20 @@ class Transport:
     """How connections are made, and how patient they are.
 
     `timeout_seconds` is the longest wait to connect and for the next bytes; a transfer that is slower than
-    `slowest_bytes_per_second` for `pace_seconds` is cut.
+    `slowest_bytes_per_second` for `pace_seconds` is cut. `resolve` gives the addresses of a host and port, `dial`
+    connects to one of them.
     """
 
     tls: ssl.SSLContext
     timeout_seconds: float = 20
     slowest_bytes_per_second: int = 8 * 1024
     pace_seconds: float = 20
+    resolve: Callable[[str, int], Sequence[str]] = addresses_of
+    dial: Callable[[tuple[str, int], float], socket.socket] = socket.create_connection
+
+
+class AddressRefusedError(Exception):
+    """The host has no address that may be connected to."""
 
 
 class ConnectionBrokenError(Exception):
@@ -154,11 +168,16 @@ class Body:
 
 @dataclass(slots=True)
 class Connection:
-    """A connection to one origin, opened when it is needed, kept while it can be, used by one thread."""
+    """A connection to one origin, opened when it is needed, kept while it can be, used by one thread.
+
+    It goes to addresses that `permits` lets pass and no others, whatever the resolver says and however often it changes
+    its mind: what was looked at is what is connected to.
+    """
 
     origin: str
     transport: Transport
     stop: Stop
+    permits: Callable[[str], bool]
     _http: HTTPConnection | None = None
 
     def send(
@@ -173,6 +192,7 @@ class Connection:
 
         Raises:
             ConnectionBrokenError: no answer; the connection is closed. What `body` raises passes through.
+            AddressRefusedError: there is nothing that it may connect to.
         """
         try:
             with broken():
@@ -226,10 +246,31 @@ class Connection:
 
     def _open(self) -> HTTPConnection:
         parts = urlsplit(self.origin)
-        host = parts.hostname or ""
-        if parts.scheme == "https":
-            return HTTPSConnection(host, parts.port, timeout=self.transport.timeout_seconds, context=self.transport.tls)
-        return HTTPConnection(host, parts.port, timeout=self.transport.timeout_seconds)
+        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        tls = self.transport.tls
+        http = HTTPSConnection(host, port, context=tls) if parts.scheme == "https" else HTTPConnection(host, port)
+        # By itself it would connect anew when it is used after its end, to wherever the name leads by then.
+        http.auto_open = 0
+        http.sock = self._dial(host, port)
+        try:
+            http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if parts.scheme == "https":
+                # The certificate has to be of the name, whatever the address.
+                http.sock = tls.wrap_socket(http.sock, server_hostname=host)
+        except BaseException:
+            http.close()
+            raise
+        return http
+
+    def _dial(self, host: str, port: int) -> socket.socket:
+        """Connect to the first address that can be had of those that may be."""
+        permitted = [address for address in self.transport.resolve(host, port) if self.permits(address)]
+        if not permitted:
+            raise AddressRefusedError
+        for address in permitted[:-1]:
+            with suppress(OSError):
+                return self.transport.dial((address, port), self.transport.timeout_seconds)
+        return self.transport.dial((permitted[-1], port), self.transport.timeout_seconds)
 
 
 @contextmanager

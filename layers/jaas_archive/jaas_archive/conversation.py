@@ -3,6 +3,7 @@
 Whatever is a line becomes one, and the rest is left alone.
 """
 
+import math
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -24,7 +25,8 @@ _SAME_WORDS_WITHIN_MS = 60_000
 class Line:
     """A chat message or a spoken line; `source` is `chat` or `speech`, the name and e-mail are the file's own.
 
-    `superseded_by` says what a live chunk had to give way to; such a line is kept and counts no more.
+    `superseded_by` says what a live chunk had to give way to; such a line is kept and counts no more. Where the file
+    tells no time, `timestamp_ms` only keeps the line in its place.
     """
 
     timestamp_ms: int
@@ -35,10 +37,14 @@ class Line:
     email: str = ""
     user_id: str = ""
     superseded_by: str = ""
+    time_known: bool = True
 
 
-def read_lines(content: bytes, source: str) -> tuple[Line, ...]:
-    """The lines of a chat or transcript file; none if it is of no known shape.
+def read_lines(content: bytes, source: str, *, otherwise_ms: int = 0) -> tuple[Line, ...]:
+    """The lines of a chat or transcript file, in its order; none if it is of no known shape.
+
+    A line without a time is a line all the same: it stays behind the one before it, the first at the file's own time or
+    else at `otherwise_ms`.
 
     Known are 8x8's chat file, transcripts of the same shape, jigasi's (`events` of type `SPEECH`), such entries as a
     bare list, and one JSON object a line.
@@ -49,17 +55,33 @@ def read_lines(content: bytes, source: str) -> tuple[Line, ...]:
     if not isinstance(document, dict):
         return ()
     entries = [entry for name in _LISTS for entry in _list(document.get(name))]
-    # A line without a time is a line all the same.
-    written_at_ms = milliseconds(document.get("timestamp")) or milliseconds(document.get("start_time")) or 0
-    return tuple(line for entry in entries if (line := _line(entry, source, written_at_ms)))
+    at_ms = milliseconds(document.get("timestamp")) or milliseconds(document.get("start_time")) or otherwise_ms
+    lines: list[Line] = []
+    for entry in entries:
+        if line := _line(entry, source, lines[-1].timestamp_ms if lines else at_ms):
+            lines.append(line)
+    return tuple(lines)
 
 
 def merged(files: Iterable[Iterable[Line]]) -> tuple[Line, ...]:
-    """The lines of several files in order; a line that several files hold counts once, twice in one counts twice."""
-    most: Counter[Line] = Counter()
-    for lines in files:
-        most |= Counter(lines)
-    return tuple(sorted(most.elements()))
+    """The lines of several files by time; a line that several files hold counts once, twice in one counts twice.
+
+    Lines of one millisecond stay in the order of their file: nothing else tells which was first.
+    """
+    found: list[Line] = []
+    known: set[tuple[Line, int]] = set()
+    for lines in sorted(map(tuple, files), key=lambda lines: (-len(lines), lines)):
+        times: Counter[Line] = Counter()
+        for line in lines:
+            times[line] += 1
+            if (line, times[line]) not in known:
+                known.add((line, times[line]))
+                found.append(line)
+    return tuple(sorted(found, key=_by_time))
+
+
+def _by_time(line: Line) -> tuple[int, str]:
+    return line.timestamp_ms, line.source
 
 
 def live_lines(events: Iterable[Event]) -> tuple[Line, ...]:
@@ -84,20 +106,16 @@ def live_lines(events: Iterable[Event]) -> tuple[Line, ...]:
     for group in versions.values():
         lines += [replace(line, superseded_by="a later version") for line in group[:-1]]
         lines.append(group[-1])
-    return tuple(sorted(lines))
+    return tuple(sorted(lines, key=_by_time))
 
 
 def filled_in(from_files: Sequence[Sequence[Line]], live: Sequence[Line]) -> tuple[Line, ...]:
     """The lines of the files, and live chunks for where no transcript speaks.
 
-    A transcript speaks from its first line to its last, a little before and after included; a chunk outside of that
-    with words that a file has at about the same time is the same line too.
+    A transcript speaks from its first line to its last, a little before and after included, and without any time for
+    the whole meeting; a chunk outside of that with words that a file has at about the same time is the same line too.
     """
-    spans = [
-        (min(times) - _SPAN_SLACK_MS, max(times) + _SPAN_SLACK_MS)
-        for lines in from_files
-        if (times := [line.timestamp_ms for line in lines if line.source == SPEECH])
-    ]
+    spans = [span for lines in from_files if (span := _span([line for line in lines if line.source == SPEECH]))]
     spoken: defaultdict[str, list[int]] = defaultdict(list)
     for line in sorted(line for lines in from_files for line in lines if line.source == SPEECH):
         spoken[_words(line.content)].append(line.timestamp_ms)
@@ -109,7 +127,15 @@ def filled_in(from_files: Sequence[Sequence[Line]], live: Sequence[Line]) -> tup
             return line
         return replace(line, superseded_by="transcript")
 
-    return tuple(sorted([*merged(from_files), *map(marked, live)]))
+    return tuple(sorted([*merged(from_files), *map(marked, live)], key=_by_time))
+
+
+def _span(spoken: Sequence[Line]) -> tuple[float, float] | None:
+    """From when to when a transcript speaks."""
+    times = [line.timestamp_ms for line in spoken if line.time_known]
+    if times:
+        return min(times) - _SPAN_SLACK_MS, max(times) + _SPAN_SLACK_MS
+    return (-math.inf, math.inf) if spoken else None
 
 
 def _is_near(at_ms: int, times: Sequence[int]) -> bool:
@@ -142,7 +168,7 @@ def _document(content: bytes) -> Json:
         return None
 
 
-def _line(entry: Json, source: str, written_at_ms: int) -> Line | None:
+def _line(entry: Json, source: str, otherwise_ms: int) -> Line | None:
     if not isinstance(entry, dict):
         return None
     content = next((text for name in _TEXTS if isinstance(text := entry.get(name), str)), "")
@@ -152,18 +178,19 @@ def _line(entry: Json, source: str, written_at_ms: int) -> Line | None:
     participant = next(
         (who for name in ("participant", "speaker", "user", "from") if isinstance(who := entry.get(name), dict)), entry
     )
-    at_ms = next((ms for name in _TIMES if (ms := milliseconds(entry.get(name)))), written_at_ms)
+    at_ms = next((ms for name in _TIMES if (ms := milliseconds(entry.get(name)))), None)
     names = (participant.get("jid"), participant.get("participantJid"), participant.get("bare_jid"))
     short = participant.get("id") if participant is not entry else participant.get("participantId")
     speaker = entry.get("speaker")
     return Line(
-        timestamp_ms=at_ms,
+        timestamp_ms=otherwise_ms if at_ms is None else at_ms,
         source=source,
         jid=next((jid for jid in (*names, short) if isinstance(jid, str) and jid.strip()), "").strip(),
         content=content,
         name=text_of(participant, "name") or (speaker.strip() if isinstance(speaker, str) else ""),
         email=text_of(participant, "email"),
         user_id=text_of(participant, "userId"),
+        time_known=at_ms is not None,
     )
 
 

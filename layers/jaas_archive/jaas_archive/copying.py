@@ -19,10 +19,10 @@ from fastcrc.crc32 import iscsi as crc32c
 from jaas_archive.archive import Archive, Part, PartLostError
 from jaas_archive.connections import Stop, StoppedError, Transport
 from jaas_archive.crc import as_text, combined
-from jaas_archive.errors import MismatchError, SourceUnavailableError, TryLaterError
+from jaas_archive.errors import LinkRefusedError, MismatchError, SourceUnavailableError, TryLaterError
 from jaas_archive.links import AllowedOrigins
 from jaas_archive.mp4 import Excerpt, seekable_file
-from jaas_archive.parts import MIB, Parts, part_bytes
+from jaas_archive.parts import LARGEST_FILE_BYTES, MIB, Parts, part_bytes
 from jaas_archive.ranges import RangeReader
 from jaas_archive.source import FileInfo, RangesIgnoredError, SourceChangedError, SourceReader, Stream
 from jaas_archive.uploads import Body, BucketAddress, Checkpoint, KeyTakenError, Uploader
@@ -110,7 +110,7 @@ class Copier:
         Raises:
             HandOverError: the time is over; what was copied stays.
             SourceUnavailableError: the source does not give the file now, or gave another one than it announced.
-            LinkRefusedError: the link may not be fetched.
+            LinkRefusedError: the link may not be fetched, or leads to what is too large.
             KeyTakenError: another object has the key.
             UploadGoneError: the upload was completed, or given up, by somebody else.
             AwsUnavailableError: S3 failed, again and again.
@@ -133,6 +133,8 @@ class Copier:
         try:
             stream = reader.open(job.link)
             info, head = stream.info, bytearray(HEAD_BYTES)
+            if (info.length or 0) > LARGEST_FILE_BYTES:
+                raise LinkRefusedError(f"the source announced {info.length} bytes, more than an object may have")
             del head[stream.read_into(memoryview(head)) :]
             destination = job.destination(info, bytes(head))
             job.check_size(info.length)

@@ -291,6 +291,7 @@ class _Task:
             "room": self.session.room,
             "event": self.event.idempotency_key,
             "source-etag": info.etag.strip('"'),
+            "source-encoding": info.encoding,
             "duration-seconds": "" if seconds is None else f"{seconds:g}",
         }
         return Destination(self.key(extension, second=second, aside=aside), content_type, ascii_metadata(metadata))

@@ -2,9 +2,9 @@
 
 ArchiveError
 ├── RequestError                 the sender must change something; carries the HTTP status
-│   ├── NotAnEventError              400  can never become an event
+│   ├── NotAnEventError              400  JaaS signed what is no event: kept, and answered so
 │   ├── SignatureError               401  nothing proves that JaaS sent it
-│   ├── AppNotAllowedError           403  another app's event
+│   ├── NotAllowedError              403  signed, but of an app or from an address that is not served
 │   └── NotReadyError                503  our fault: the sender should try again
 ├── TryLaterError                passing trouble: leave the message in its queue
 │   ├── AwsUnavailableError          an AWS service did not do what it was asked
@@ -49,11 +49,11 @@ class SignatureError(RequestError):
     metric = "SignatureRejected"
 
 
-class AppNotAllowedError(RequestError):
-    """The event belongs to an app that this archive does not serve."""
+class NotAllowedError(RequestError):
+    """JaaS signed it, but the admin allows neither this app nor this address."""
 
     status = HTTPStatus.FORBIDDEN
-    metric = "AppRefused"
+    metric = "EventRefused"
 
 
 class NotReadyError(RequestError):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jaas_archive.errors import NotAnEventError
+from jaas_archive.names import bounded
 
 type Json = Any
 """Whatever `json.loads` returns."""
@@ -18,6 +19,12 @@ _LINK = re.compile(r"https?:\\?/\\?/[^\s\"'<>]+", re.IGNORECASE)
 LINK_REMOVED = "[link removed]"
 """Stands in the journal where an event held a link."""
 SETTINGS_PROVISIONING = "SETTINGS_PROVISIONING"
+_MAX_DEPTH = 100
+"""What walks through a document calls itself, and Python has an end to that."""
+_LONGEST_NUMBER = 300
+"""Digits: more do not fit a float, and Python writes no more than 4,300 of them."""
+_MAX_NAME_BYTES = 1_000
+"""Room and session id are parts of keys, of which DynamoDB takes 2,048 bytes."""
 _EARLIEST_MS = 100_000_000_000
 """A number below counts seconds: as milliseconds it would lie before 1973."""
 _LATEST_MS = 9_999_999_999_999
@@ -43,23 +50,35 @@ class Event:
     document: dict[str, Json]
 
     @property
+    def dated(self) -> bool:
+        """Whether it says itself when it happened; otherwise `timestamp_ms` is when it came, each time another."""
+        return milliseconds(self.document.get("timestamp")) is not None
+
+    @property
     def fields(self) -> dict[str, Json]:
         """`data` where it is an object, else nothing."""
         return self.data if isinstance(self.data, dict) else {}
 
 
 def read_json(content: bytes) -> Json:
-    """Read JSON that others wrote; a lone surrogate, which cannot be stored, becomes `?`.
+    """Read JSON that others wrote, as far as anything can be made of it, since what is refused is lost.
+
+    Numbers that JSON does not have or nobody can reckon with become text; what cannot be stored as text becomes `?` or
+    U+FFFD; of two fields of the same name the last counts.
 
     Raises:
-        ValueError: not UTF-8, not JSON, or with numbers that JSON does not have.
+        ValueError: not JSON, or nested more than 100 deep.
     """
     try:
-        document = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant, parse_float=_finite)
+        document = json.loads(
+            content.decode("utf-8-sig", "replace"), parse_constant=str, parse_float=_finite, parse_int=_short
+        )
         if b"\\ud" in content.lower():
             document = json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if content.count(b"[") + content.count(b"{") > _MAX_DEPTH:
+        _check_depth(document)
     return document
 
 
@@ -67,7 +86,7 @@ def parse_body(body: bytes) -> dict[str, Json]:
     """Read a webhook body.
 
     Raises:
-        NotAnEventError: not UTF-8, not JSON, not an object.
+        NotAnEventError: not JSON, not an object, or nested too deeply.
     """
     try:
         document = read_json(body)
@@ -84,11 +103,11 @@ def read_event(document: dict[str, Json], *, received_at_ms: int) -> Event:
     Raises:
         NotAnEventError: no event type, or nothing that tells which meeting it belongs to.
     """
-    event_type = _text(document.get("eventType"))
+    event_type = bounded(_text(document.get("eventType")), _MAX_NAME_BYTES)
     if not event_type:
         raise NotAnEventError("the event has no eventType")
     fqn = _text(document.get("fqn"))
-    session_id = _text(document.get("sessionId"))
+    session_id = bounded(_text(document.get("sessionId")), _MAX_NAME_BYTES)
     if not fqn and not session_id:
         raise NotAnEventError("the event has neither fqn nor sessionId")
     app_id, _, room = fqn.partition("/")
@@ -99,9 +118,9 @@ def read_event(document: dict[str, Json], *, received_at_ms: int) -> Event:
         session_id=session_id or f"{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}-none",
         timestamp_ms=milliseconds(document.get("timestamp")) or received_at_ms,
         idempotency_key=idempotency_key,
-        fqn=fqn,
-        app_id=app_id or _text(document.get("appId")),
-        room=room or "unknown-room",
+        fqn=bounded(fqn, _MAX_NAME_BYTES),
+        app_id=bounded(app_id or _text(document.get("appId")), _MAX_NAME_BYTES),
+        room=bounded(room, _MAX_NAME_BYTES) or "unknown-room",
         data=document.get("data"),
         document=document,
     )
@@ -129,12 +148,12 @@ def milliseconds(value: Json) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        number = int(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return _iso_milliseconds(value) if isinstance(value, str) else None
     if 0 < number < _EARLIEST_MS:
         number *= 1000
-    return number if _EARLIEST_MS <= number <= _LATEST_MS else None
+    return round(number) if _EARLIEST_MS <= number <= _LATEST_MS else None
 
 
 def _iso_milliseconds(text: str) -> int | None:
@@ -157,12 +176,24 @@ def _digest(document: dict[str, Json]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
+def _finite(text: str) -> float | str:
     number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("number out of range")
-    return number
+    return number if math.isfinite(number) else text
+
+
+def _short(text: str) -> int | str:
+    return int(text) if len(text) <= _LONGEST_NUMBER else text
+
+
+def _check_depth(document: Json) -> None:
+    level = [document]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            element
+            for value in level
+            if isinstance(value, dict | list)
+            for element in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return
+    raise ValueError("nested too deeply")

@@ -53,6 +53,8 @@ class FileRecord:
     checkpoint: Checkpoint | None
     title: str = ""
     owner_id: str = ""
+    erased_at_ms: int | None = None
+    """When the admin had somebody's words and names taken out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,6 @@ class Files:
                 "kind": file.kind.name,
                 "id": file.id,
                 "status": FileStatus.PENDING,
-                "link": file.link,
                 "deadline": file.deadline_ms,
                 "starts_at": file.starts_at_ms,
                 "duration_seconds": None if file.duration_seconds is None else str(file.duration_seconds),
@@ -93,6 +94,25 @@ class Files:
             return file_of(error.item)
         return file_of(item)
 
+    def note_announcement(self, session_id: str, file: AnnouncedFile, key: str) -> bool:
+        """Note where the message lies that announced a file; False if the file does not need it any more."""
+        try:
+            self.table.update(
+                session_id,
+                file_sort_key(file),
+                {"announcement": key},
+                condition="#status IN (:pending, :copying) OR (#status <> :archived AND deadline < :deadline)",
+                values={
+                    ":pending": FileStatus.PENDING,
+                    ":copying": FileStatus.COPYING,
+                    ":archived": FileStatus.ARCHIVED,
+                    ":deadline": file.deadline_ms,
+                },
+            )
+        except ConditionError:
+            return False
+        return True
+
     def claim(self, session_id: str, file: AnnouncedFile, *, now_ms: int, lease_ms: int) -> FileRecord:
         """Become the only one who copies this file until the lease ends; an archived file is returned as it is.
 
@@ -100,9 +120,8 @@ class Files:
             InProgressError: another holds the lease.
         """
         known = self.announce(session_id, file, now_ms=now_ms)
-        told: dict[str, Json] = {"link": file.link, "deadline": file.deadline_ms}
-        told |= _open_index(session_id, file_sort_key(file), file)
-        # A link that lives longer is not overwritten by an older one that comes late.
+        told: dict[str, Json] = {"deadline": file.deadline_ms, **_open_index(session_id, file_sort_key(file), file)}
+        # The deadline of a link that lives longer is not overwritten by an older one that comes late.
         is_older = known.deadline_ms > file.deadline_ms and known.status in (FileStatus.PENDING, FileStatus.COPYING)
         try:
             item = self.table.update(
@@ -165,18 +184,18 @@ class Files:
             raise InProgressError("another invocation copies this file") from None
 
     def finish(self, session_id: str, sort_key: str, stored: StoredObject, *, now_ms: int) -> None:
-        """The file is archived; its link is forgotten."""
+        """The file is archived; its announcement is not needed any more."""
         self.table.update(
             session_id,
             sort_key,
             {"status": FileStatus.ARCHIVED, "archived_at": now_ms, **_stored(stored)},
-            remove=("link", "lease_until", "reason", "gsi2pk", "gsi2sk", *_UPLOAD),
+            remove=("announcement", "lease_until", "reason", "gsi2pk", "gsi2sk", *_UPLOAD),
         )
 
     def give_up(
         self, session_id: str, sort_key: str, status: FileStatus, *, reason: str, kept: StoredObject | None = None
     ) -> None:
-        """The file will never come, or may never be fetched; its link is forgotten. `kept` is what was kept aside."""
+        """The file will never come, or may never be fetched. `kept` is what was kept aside."""
         self.table.update(
             session_id,
             sort_key,
@@ -186,7 +205,7 @@ class Files:
                 "gsi2pk": f"FAILED#{shard_of(session_id)}",
                 **(_stored(kept) if kept else {}),
             },
-            remove=("link", "lease_until", *_UPLOAD),
+            remove=("announcement", "lease_until", *_UPLOAD),
             condition="#status <> :archived",
             values={":archived": FileStatus.ARCHIVED},
         )
@@ -231,7 +250,7 @@ def _open_index(session_id: str, sort_key: str, file: AnnouncedFile) -> dict[str
 
 
 def file_item(session_id: str, file: FileRecord) -> Item:
-    """The item of a file without its link, which only the event's own message in its queue still knows."""
+    """The item of a file without its announcement, which may be gone; the message in the queue will keep it again."""
     status = FileStatus.PENDING if file.status is FileStatus.COPYING else file.status
     shard = shard_of(session_id)
     lists = {FileStatus.PENDING: f"OPEN#{shard}", FileStatus.EXPIRED: f"FAILED#{shard}"}
@@ -261,6 +280,7 @@ def file_item(session_id: str, file: FileRecord) -> Item:
             "title": file.title,
             "owner": file.owner_id,
             "archived_at": file.archived_at_ms,
+            "erased_at": file.erased_at_ms,
         },
     )
 
@@ -289,6 +309,7 @@ def file_of(item: Item) -> FileRecord:
         checkpoint=_checkpoint(values),
         title=values.get("title", ""),
         owner_id=values.get("owner", ""),
+        erased_at_ms=whole_number(values.get("erased_at")),
     )
 
 

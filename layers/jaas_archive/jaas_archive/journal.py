@@ -70,7 +70,7 @@ def _known(record: type, values: dict[str, Any]) -> dict[str, Any]:
 
 def _lines(session: Session, files: Sequence[FileRecord], events: Sequence[StoredEvent]) -> Iterator[str]:
     # What the table says of its own items is no part of what happened.
-    yield _line("session", {**asdict(session), "messages_digest": ""})
+    yield _line("session", {**asdict(session), "messages_digest": "", "notified_digest": ""})
     for file in sorted(files, key=lambda file: file.sort_key):
         yield _line("file", {**asdict(file), "checkpoint": None})
     for event in sorted(events, key=lambda event: event.sort_key):

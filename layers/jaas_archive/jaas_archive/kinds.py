@@ -8,7 +8,8 @@ from jaas_archive.events import LINK_REMOVED, Event, Json, milliseconds
 from jaas_archive.names import compact_time, safe_file_stem, safe_name, suffix_of
 
 _HOUR_MS = 3_600_000
-_LONGEST_LIFE_HOURS = 72
+LONGEST_LIFE_HOURS = 72
+"""A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days."""
 _LONGEST_TITLE = 1_000
 _ASCII = "".join(map(chr, range(0x80)))
 
@@ -119,11 +120,6 @@ class AnnouncedFile:
     starts_at_ms: int | None
 
 
-def with_link(event_type: str, data: Json, link: str) -> Json:
-    """The data of a journaled event with its link put back in place."""
-    return data | {_BY_EVENT_TYPE[event_type].link_field: link}
-
-
 def announced_file(event: Event) -> AnnouncedFile | None:
     """The file that the event carries; None if it carries none."""
     kind = _BY_EVENT_TYPE.get(event.type)
@@ -136,8 +132,7 @@ def announced_file(event: Event) -> AnnouncedFile | None:
     expires_at_ms = milliseconds(fields.get("linkExpiration"))
     if expires_at_ms is None or expires_at_ms <= event.timestamp_ms:
         expires_at_ms = event.timestamp_ms + kind.lifetime_hours * _HOUR_MS
-    # A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days.
-    expires_at_ms = min(expires_at_ms, event.timestamp_ms + _LONGEST_LIFE_HOURS * _HOUR_MS)
+    expires_at_ms = min(expires_at_ms, event.timestamp_ms + LONGEST_LIFE_HOURS * _HOUR_MS)
     title = next(filter(None, (_text(fields.get(name)) for name in kind.title_fields)), "")[:_LONGEST_TITLE]
     takes_name = "{file_name}" in kind.stem
     return AnnouncedFile(

@@ -10,8 +10,9 @@ One item collection a session, `pk = SESSION#<session id>`:
     PARTICIPANT#<jid>              a connection of a person
     PERSON#<user id or e-mail>     the session in the list of that person
 
-docs/table.md tells them all. Nothing is ever deleted: what counts no more carries `superseded_by`. Every write is
-conditional or gives the same result when repeated, so any number of functions may work on one session.
+Beside them `pk = FOLDER#<folder>` says whose a folder is. docs/table.md tells them all. Nothing is ever deleted: what
+counts no more carries `superseded_by`. Every write is conditional or gives the same result when repeated, so any number
+of functions may work on one session.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ from jaas_archive.files import FileRecord, Files, file_item, file_of, file_sort_
 from jaas_archive.items import Item, item_key, new_item, plain_values
 from jaas_archive.kinds import announced_file
 from jaas_archive.names import iso_time, safe_name
-from jaas_archive.sessions import Session, Sessions, session_item
+from jaas_archive.sessions import Session, Sessions, folder_item, session_item
 from jaas_archive.table import Table
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ class Meetings:
             )
             for event in events
         ]
-        self._items.put_missing([session_item(session), *(file_item(session.id, file) for file in files), *told])
+        known = [session_item(session), folder_item(session.folder, session.id)]
+        self._items.put_missing([*known, *(file_item(session.id, file) for file in files), *told])
         self._items.update(session.id, "SESSION", {}, remove=("projected_version",))
 
     @property
@@ -187,7 +189,8 @@ def _journal_item(session_id: str, entry: JournalEntry) -> Item:
     file = announced_file(event)
     return new_item(
         session_id,
-        f"EVENT#{event.timestamp_ms:013d}#{key}",
+        # Sent again, an event without a time of its own has to meet itself here.
+        f"EVENT#{event.timestamp_ms if event.dated else 0:013d}#{key}",
         {
             "type": event.type,
             "timestamp": event.timestamp_ms,

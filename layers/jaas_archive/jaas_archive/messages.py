@@ -1,5 +1,6 @@
 """What travels in our queues: strict JSON in ASCII, which every SQS message may hold."""
 
+import base64
 import json
 from dataclasses import dataclass
 
@@ -12,6 +13,14 @@ class EventMessage:
     """An event as it came, and when the receiver took it (ms)."""
 
     document: dict[str, Json]
+    received_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A body that JaaS signed and the receiver could not read, and when it came (ms)."""
+
+    body: bytes
     received_at_ms: int
 
 
@@ -30,7 +39,7 @@ class FileChangedMessage:
     file: str
 
 
-type Message = EventMessage | ClaimMessage | FileChangedMessage
+type Message = EventMessage | RawMessage | ClaimMessage | FileChangedMessage
 
 
 def encode(message: Message) -> str:
@@ -38,6 +47,8 @@ def encode(message: Message) -> str:
     match message:
         case EventMessage(document, received_at_ms):
             content: dict[str, Json] = {"type": "event", "received_at": received_at_ms, "event": document}
+        case RawMessage(raw, received_at_ms):
+            content = {"type": "raw", "received_at": received_at_ms, "body": base64.b64encode(raw).decode()}
         case ClaimMessage(key):
             content = {"type": "claim", "key": key}
         case FileChangedMessage(session_id, file):
@@ -55,6 +66,8 @@ def decode(body: str) -> Message:
         match json.loads(body):
             case {"type": "event", "received_at": int(received_at_ms), "event": dict(document), **rest} if not rest:
                 return EventMessage(document, received_at_ms)
+            case {"type": "raw", "received_at": int(received_at_ms), "body": str(raw), **rest} if not rest:
+                return RawMessage(base64.b64decode(raw), received_at_ms)
             case {"type": "claim", "key": str(key), **rest} if not rest:
                 return ClaimMessage(key)
             case {"type": "file_changed", "session_id": str(session_id), "file": str(file), **rest} if not rest:

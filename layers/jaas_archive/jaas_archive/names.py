@@ -30,6 +30,14 @@ def safe_name(text: str, *, max_bytes: int = MAX_NAME_BYTES) -> str:
     return f"{cut}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
 
 
+def bounded(text: str, max_bytes: int) -> str:
+    """The text, or the beginning of a longer one with 16 hex digits of its hash: what names something in the table."""
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= max_bytes:
+        return text
+    return f"{encoded[: max_bytes - 17].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:16]}"
+
+
 def suffix_of(file_name: str) -> str:
     """The extension that people gave a file, `.pdf`; empty where there is none that looks like one."""
     found = _SUFFIX.search(_last_segment(file_name))
@@ -43,10 +51,14 @@ def safe_file_stem(file_name: str) -> str:
     return f"_{safe}" if _RESERVED.match(safe) else safe
 
 
-def session_folder(room: str, session_id: str, started_at_ms: int) -> str:
-    """`<room>/<YYYY-MM-DD>_<HH-MM-SS>Z_<first 8 of the session id>`, without a slash at the end."""
+def session_folders(room: str, session_id: str, started_at_ms: int) -> tuple[str, str]:
+    """`<room>/<YYYY-MM-DD>_<HH-MM-SS>Z_<first 8 of the session id>`, and what no other session can have.
+
+    That one goes on with a hash of the whole session id. Both are without a slash at the end.
+    """
     started = _utc(started_at_ms).strftime("%Y-%m-%d_%H-%M-%SZ")
-    return f"{safe_name(room, max_bytes=MAX_ROOM_BYTES)}/{started}_{safe_name(session_id[:8])}"
+    usual = f"{safe_name(room, max_bytes=MAX_ROOM_BYTES)}/{started}_{safe_name(session_id[:8])}"
+    return usual, f"{usual}-{hashlib.sha256(session_id.encode('utf-8', 'replace')).hexdigest()[:32]}"
 
 
 def compact_time(ms: int) -> str:

@@ -155,7 +155,7 @@ def _rows(
         at_ms = _ms(message["at"])
         name = message.get("name") or _stranger(message)
         names[name] += 1
-        recording = _recording_at(at_ms, recordings)
+        recording = None if message.get("time_unknown") else _recording_at(at_ms, recordings)
         inside = recording is not None and recording.from_ms <= at_ms < recording.until_ms
         zero_ms = recording.from_ms if recording else from_ms
         doubt = message["confidence"] if message["confidence"] in (*_DOUBTS, "none") else ""
@@ -168,7 +168,7 @@ def _rows(
             initials=initials(name) if message.get("name") else "?",
             hue=hue(name) if message.get("name") else _HUES,
             voice=numbers.setdefault(name, len(numbers)),
-            time=clock((at_ms - zero_ms) / 1000),
+            time="" if message.get("time_unknown") else clock((at_ms - zero_ms) / 1000),
             at=message["at"],
             jump=f"{recording.number}:{(at_ms - recording.from_ms) / 1000:g}" if recording and inside else "",
             part=recording.number + 1 if recording else 0,

@@ -19,6 +19,9 @@ Beyond 156 GiB their number decides.
 """
 _USUAL_PARTS = 32
 _MAX_PARTS = 10_000
+LARGEST_FILE_BYTES = _MAX_PARTS * (5 << 30)
+"""What S3 takes as one object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html). No smaller limit: it
+would save little, since memory does not grow with the file, and could cost a recording."""
 _ORDERED_BYTES = 48 * MIB
 """What the parts may take that wait for their turn, where an MD5 has to be taken over the whole in order."""
 

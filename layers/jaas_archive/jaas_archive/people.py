@@ -7,7 +7,8 @@ time as speaker. A trace can name somebody, but never decides who was there when
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 
 from jaas_archive.events import Event
 from jaas_archive.traces import (
@@ -42,7 +43,8 @@ class Stay:
 class Connection:
     """One connection to the meeting under one JID; `kind` is `participant`, `phone` or `sip`.
 
-    `key` names it in the table; it is blank for a connection of which no event tells the JID.
+    `key` names it in the table; it is blank for a connection of which no event tells the JID. `is_participant` says
+    that JaaS told of it as a participant; it does of some callers too.
     """
 
     key: str
@@ -54,6 +56,7 @@ class Connection:
     email: str = ""
     user_id: str = ""
     moderator: bool = False
+    is_participant: bool = True
     stays: tuple[Stay, ...] = ()
     lobby: tuple[Stay, ...] = ()
 
@@ -153,6 +156,7 @@ def _connection(key: str, jid: str, full_jid: str, group: Sequence[tuple[Event, 
         email=_first(trace.email for trace in told),
         user_id=_first(trace.user_id for trace in told),
         moderator=any(event.fields.get("moderator") in (True, "true") for event in events if event.type == JOINED),
+        is_participant=len(kinds) < len(events),
         stays=_stays(
             [event for event in events if event.type == JOINED or event.type.endswith("_STARTED")],
             [event for event in events if event.type == LEFT or event.type.endswith("_ENDED")],
@@ -175,15 +179,17 @@ def _stays(comings: Sequence[Event], goings: Sequence[Event]) -> tuple[Stay, ...
     stays: list[Stay] = []
     for room, told in by_room.items():
         since: int | None = None
-        for at_ms, coming, because in sorted(set(told)):
-            if coming:
-                since = at_ms if since is None else since
-            elif since is not None or not stays or stays[-1].room != room:
-                stays.append(Stay(room, since, at_ms, because))
-                since = None
-            else:
-                # Two events tell of one departure: the later one counts.
-                stays[-1] = replace(stays[-1], left_at_ms=at_ms, left_because=because)
+        for _, moment in groupby(sorted(set(told)), key=itemgetter(0)):
+            # At one moment, who is there goes and comes again, and who is not comes and goes.
+            for at_ms, coming, because in sorted(moment, reverse=since is None):
+                if coming:
+                    since = at_ms if since is None else since
+                elif since is not None or not stays or stays[-1].room != room:
+                    stays.append(Stay(room, since, at_ms, because))
+                    since = None
+                else:
+                    # Two events tell of one departure: the later one counts.
+                    stays[-1] = replace(stays[-1], left_at_ms=at_ms, left_because=because)
         if since is not None:
             stays.append(Stay(room, since))
     return tuple(sorted(stays, key=lambda stay: (_first_time(stay), stay.room)))

@@ -7,10 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaas_archive.aws import translated
-from jaas_archive.errors import InvalidMessageError
-from jaas_archive.messages import ClaimMessage, EventMessage, FileChangedMessage, Message, decode, encode
+from jaas_archive.errors import InvalidMessageError, NotAnEventError
+from jaas_archive.events import parse_body, read_event
+from jaas_archive.messages import (
+    ClaimMessage,
+    EventMessage,
+    FileChangedMessage,
+    Message,
+    RawMessage,
+    decode,
+    encode,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
 
@@ -22,22 +33,23 @@ LONGEST_PAUSE_SECONDS = 3_600
 
 @dataclass(frozen=True, slots=True)
 class ClaimBucket:
-    """Holds the messages that are larger than SQS takes; its lifecycle outlasts every queue."""
+    """Holds what SQS does not: messages larger than it takes, and announcements; its lifecycle outlasts every queue.
 
-    client: "S3Client"
+    `client` makes the client when it is first needed, and keeps it: few messages are that large.
+    """
+
+    client: "Callable[[], S3Client]"
     name: str
 
-    def put(self, body: str) -> ClaimMessage:
+    def put(self, key: str, body: str) -> None:
         """Store a message's body."""
-        key = f"events/{uuid.uuid4()}.json"
-        with translated("store a large event"):
-            self.client.put_object(Bucket=self.name, Key=key, Body=body.encode(), ContentType="application/json")
-        return ClaimMessage(key)
+        with translated("store a claim"):
+            self.client().put_object(Bucket=self.name, Key=key, Body=body.encode(), ContentType="application/json")
 
-    def get(self, claim: ClaimMessage) -> str:
+    def get(self, key: str) -> str:
         """The message's body."""
-        with translated("read a large event"):
-            return self.client.get_object(Bucket=self.name, Key=claim.key)["Body"].read().decode()
+        with translated("read a claim"):
+            return self.client().get_object(Bucket=self.name, Key=key)["Body"].read().decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +97,23 @@ def fit(message: Message, claims: ClaimBucket) -> str:
     body = encode(message)
     if len(body) <= MAX_MESSAGE_BYTES - _ATTRIBUTE_ALLOWANCE_BYTES:
         return body
-    return encode(claims.put(body))
+    claim = ClaimMessage(f"events/{uuid.uuid4()}.json")
+    claims.put(claim.key, body)
+    return encode(claim)
 
 
 def unfold(body: str, claims: ClaimBucket) -> EventMessage | FileChangedMessage:
-    """Decode a message, following a claim.
+    """Decode a message, following a claim, and read what the receiver could not: it may have been an older one.
 
     Raises:
-        InvalidMessageError: it is none of ours.
+        InvalidMessageError: it is none of ours, or nothing can be made of it now either.
     """
     message = decode(body)
     if isinstance(message, ClaimMessage):
-        message = decode(claims.get(message))
+        message = decode(claims.get(message.key))
     if isinstance(message, ClaimMessage):
         raise InvalidMessageError("a claim leads to a claim")
-    return message
+    return _read(message) if isinstance(message, RawMessage) else message
 
 
 def unfold_event(body: str, claims: ClaimBucket) -> EventMessage:
@@ -112,6 +126,15 @@ def unfold_event(body: str, claims: ClaimBucket) -> EventMessage:
     if not isinstance(message, EventMessage):
         raise InvalidMessageError("the queue takes events only")
     return message
+
+
+def _read(message: RawMessage) -> EventMessage:
+    try:
+        document = parse_body(message.body)
+        read_event(document, received_at_ms=message.received_at_ms)
+    except NotAnEventError as error:
+        raise InvalidMessageError(f"JaaS signed what is no event: {error}") from error
+    return EventMessage(document, message.received_at_ms)
 
 
 def pause_seconds(

@@ -16,7 +16,7 @@ from jaas_archive.events import Event, Json
 from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.kinds import KINDS
 from jaas_archive.meetings import message_name
-from jaas_archive.names import iso_day, iso_time
+from jaas_archive.names import bounded, iso_day, iso_time
 from jaas_archive.people import MAIN_ROOM, Connection, Guests, Person, Stay, connections, guests
 from jaas_archive.sessions import Session
 from jaas_archive.traces import traces
@@ -24,6 +24,10 @@ from jaas_archive.traces import traces
 SCHEMA_VERSION = 1
 _MAX_CONTENT_BYTES = 300_000
 """An item holds 400 KB; a longer message is cut in the table and whole in the archived file."""
+_MAX_TEXT_BYTES = 16_000
+"""As much of every other text in an item: beside a long message there is room for five."""
+_MAX_KEY_BYTES = 900
+"""A sort key holds 1,024."""
 _DAY_MS = 86_400_000
 _MAX_DAYS = 31
 # What may come, or be told, long after the meeting.
@@ -85,7 +89,7 @@ def make_record(
         "files_archived": sum(file.status is FileStatus.ARCHIVED for file in files),
     }
     return MeetingRecord(
-        participants={one.key: _participant(one) for one in known if one.key},
+        participants={bounded(one.key, _MAX_KEY_BYTES): _as_item(_participant(one)) for one in known if one.key},
         people=people.items(session),
         messages={
             message_name(message.line.timestamp_ms, message.number): _message_item(message) for message in messages
@@ -161,13 +165,14 @@ def _messages(known: Sequence[Connection], there: Guests, lines: Iterable[Line])
 
 def _message_item(message: _Message) -> dict[str, Json]:
     line, author = message.line, message.author
-    content = line.content.encode()[:_MAX_CONTENT_BYTES].decode(errors="ignore")
+    content = _cut(line.content, _MAX_CONTENT_BYTES)
     of_person = author.user_id and not line.superseded_by
-    return _without_blanks(
+    return _as_item(
         {
-            "gsi1pk": f"PERSON#{author.user_id}" if of_person else None,
+            "gsi1pk": f"PERSON#{bounded(author.user_id, _MAX_KEY_BYTES)}" if of_person else None,
             "gsi1sk": f"MESSAGE#{iso_time(line.timestamp_ms)}" if of_person else None,
             "timestamp": line.timestamp_ms,
+            "time_unknown": None if line.time_known else True,
             "source": line.source,
             "content": content,
             "content_cut": True if content != line.content else None,
@@ -187,6 +192,7 @@ def _message_entry(message: _Message) -> dict[str, Json]:
     return _without_blanks(
         {
             "at": iso_time(line.timestamp_ms),
+            "time_unknown": None if line.time_known else True,
             "source": line.source,
             "content": line.content,
             "jid": line.jid,
@@ -239,8 +245,8 @@ class _People:
         items: dict[str, dict[str, Json]] = {}
         for person in self._people:
             names = [person.user_id, *(email.lower() for email in person.emails)]
-            for name in names if person.user_id else []:
-                items[name] = _without_blanks(
+            for name in [bounded(name, _MAX_KEY_BYTES) for name in names] if person.user_id else []:
+                items[name] = _as_item(
                     {
                         "gsi1pk": f"PERSON#{name}",
                         "gsi1sk": f"SESSION#{iso_time(session.started_at_ms)}",
@@ -280,7 +286,7 @@ def _captions(messages: Sequence[_Message], files: Sequence[FileRecord]) -> dict
     spoken = [
         Caption(message.line.timestamp_ms, message.author.name, message.line.content)
         for message in messages
-        if message.line.source == SPEECH
+        if message.line.source == SPEECH and message.line.time_known
     ]
     return {
         str(PurePosixPath(file.key).with_suffix(".vtt")): text
@@ -363,6 +369,7 @@ def _file_entry(session: Session, file: FileRecord, there: Guests, deleted: Mapp
             "duration_seconds": _seconds(file),
             "plays_seconds": file.plays_seconds,
             "archived_at": _time(file.archived_at_ms),
+            "erased_at": _time(file.erased_at_ms),
             "link_dies_at": None if file.status is FileStatus.ARCHIVED else iso_time(file.deadline_ms),
             "reason": file.reason,
         }
@@ -378,6 +385,18 @@ def _room_time(events: Iterable[Event], event_type: str) -> str | None:
     """When the main room was made or closed; events of breakout rooms have the same types."""
     found = (iso_time(event.timestamp_ms) for event in events if event.type == event_type and not _is_breakout(event))
     return next(found, None)
+
+
+def _as_item(values: Mapping[str, Json]) -> dict[str, Json]:
+    """Values that fit into an item, whatever people call themselves."""
+    return {
+        name: _cut(value, _MAX_TEXT_BYTES) if isinstance(value, str) and name != "content" else value
+        for name, value in _without_blanks(values).items()
+    }
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    return text.encode()[:max_bytes].decode(errors="ignore")
 
 
 def _number(value: Json) -> Json:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from jaas_archive.errors import InProgressError
 from jaas_archive.events import Event, milliseconds
-from jaas_archive.items import Item, new_item, plain_values, shard_of
-from jaas_archive.names import iso_time, session_folder
+from jaas_archive.items import Item, new_item, plain_values, shard_of, typed
+from jaas_archive.names import iso_time, session_folders
 from jaas_archive.table import ConditionError, Table
 
 AUDIT_AFTER_MS = 3_600_000
@@ -15,7 +15,10 @@ _LONGEST_WAIT_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A meeting. `version` counts what was learned of it, `projected_version` what was made into its record."""
+    """A meeting. `version` counts what was learned of it, `projected_version` what was made into its record.
+
+    `notified_digest` is that of the last message "meeting archived".
+    """
 
     id: str
     room: str
@@ -25,6 +28,7 @@ class Session:
     started_at_ms: int
     version: int
     messages_digest: str
+    notified_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +39,30 @@ class Sessions:
 
     def ensure(self, event: Event) -> Session:
         """The event's session; the first event ever decides its folder and start, for good."""
+        if session := self.get(event.session_id):
+            return session
         started_at_ms = _start_of(event)
         first = {
             "session_id": event.session_id,
             "room": event.room,
             "fqn": event.fqn,
             "app_id": event.app_id,
-            "folder": session_folder(event.room, event.session_id, started_at_ms),
+            "folder": self._take_folder(event, started_at_ms),
             "started_at": started_at_ms,
             "gsi1pk": f"ROOM#{event.room}",
             "gsi1sk": iso_time(started_at_ms),
         }
         return session_of(self.table.ensure(event.session_id, "SESSION", first))
+
+    def _take_folder(self, event: Event, started_at_ms: int) -> str:
+        """A folder that is this session's alone, also where another of the room began in the same second."""
+        usual, own = session_folders(event.room, event.session_id, started_at_ms)
+        try:
+            self.table.put_new(folder_item(usual, event.session_id))
+        except ConditionError as error:
+            if error.item["session_id"] != typed(event.session_id):
+                return own
+        return usual
 
     def get(self, session_id: str) -> Session | None:
         """The session as it stands."""
@@ -87,6 +103,23 @@ class Sessions:
             pause_seconds = min(max(1, left_ms // 1000 + 1), _LONGEST_WAIT_SECONDS)
             raise InProgressError("another makes the record", pause_seconds=pause_seconds) from None
 
+    def renew_projection(self, session_id: str, held_until_ms: int, until_ms: int) -> None:
+        """Keep the lease that was held until then.
+
+        Raises:
+            InProgressError: it ended, and another has it.
+        """
+        try:
+            self.table.update(
+                session_id,
+                "SESSION",
+                {"projection_lease_until": until_ms},
+                condition="projection_lease_until = :held",
+                values={":held": held_until_ms},
+            )
+        except ConditionError:
+            raise InProgressError("another makes the record") from None
+
     def finish_projection(self, session: Session, summary: Mapping[str, str | int], *, now_ms: int) -> bool:
         """Release the lease and store the summary; False, with the lease kept, if there is news meanwhile.
 
@@ -123,6 +156,16 @@ def _start_of(event: Event) -> int:
     return earlier if earlier and 0 <= event.timestamp_ms - earlier <= day_ms else event.timestamp_ms
 
 
+def folder_item(folder: str, session_id: str) -> Item:
+    """Says whose a folder is."""
+    return folder_key(folder) | {"session_id": typed(session_id)}
+
+
+def folder_key(folder: str) -> Item:
+    """The primary key of that."""
+    return {"pk": typed(f"FOLDER#{folder}"), "sk": typed("FOLDER")}
+
+
 def session_of(item: Item) -> Session:
     """The session that an item is."""
     values = plain_values(item)
@@ -135,6 +178,7 @@ def session_of(item: Item) -> Session:
         started_at_ms=int(values["started_at"]),
         version=int(values.get("version", 0)),
         messages_digest=values.get("messages_digest", ""),
+        notified_digest=values.get("notified_digest", ""),
     )
 
 

@@ -42,13 +42,14 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverSettings(_Settings):
-    """What the receiver needs; an empty `allowed_app_ids` allows any."""
+    """What the receiver needs; an empty `allowed_app_ids` or `allowed_source_ips` allows any."""
 
     download_queue_url: str
     meeting_queue_url: str
     webhook_secret_arn: str
     signature_tolerance_seconds: int
     allowed_app_ids: frozenset[str]
+    allowed_source_ips: frozenset[str]
     claim_bucket_name: str
 
 
@@ -69,12 +70,14 @@ class DownloaderSettings(_Settings):
 
 @dataclass(frozen=True, slots=True)
 class EnricherSettings(_Settings):
-    """What the transcript enricher needs."""
+    """What the transcript enricher needs; it tells of archived meetings where there is a topic or an event bus."""
 
     archive_bucket_name: str
     meetings_table_name: str
     meeting_queue_url: str
     meeting_dead_letter_queue_url: str
+    meeting_topic_arn: str
+    meeting_event_bus: str
     claim_bucket_name: str
     first_retry_seconds: int
 

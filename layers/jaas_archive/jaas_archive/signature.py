@@ -43,7 +43,7 @@ class SignatureHeader:
             if scheme == "t" and not timestamp:
                 timestamp = value
             elif scheme == "v1" and value:
-                candidates.append(value.encode())
+                candidates.append(value.encode("utf-8", "replace"))
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_TIMESTAMP_DIGITS):
             raise SignatureError("the signature header has no timestamp t=<unix seconds>")
         if not candidates:

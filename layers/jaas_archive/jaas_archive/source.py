@@ -7,9 +7,9 @@ from http import HTTPStatus
 from http.client import HTTPResponse
 from urllib.parse import urljoin
 
-from jaas_archive.connections import Body, Connection, ConnectionBrokenError, Stop, Transport, origin_and_target
-from jaas_archive.errors import LinkDeadError, SourceUnavailableError
-from jaas_archive.links import AllowedOrigins
+from jaas_archive.connections import AddressRefusedError, Body, Connection, ConnectionBrokenError, Stop, Transport
+from jaas_archive.errors import LinkDeadError, LinkRefusedError, SourceUnavailableError
+from jaas_archive.links import AllowedOrigins, Place
 
 MAX_REDIRECTS = 3
 _MAX_RETRY_AFTER_SECONDS = 30
@@ -30,7 +30,8 @@ class FileInfo:
     """What the source says of a file.
 
     `length` is None where it does not say; `ranges` is whether it promises the file from any position on, and proof by
-    `etag` that it is the same file each time; `md5` and `crc32c` are of the whole file, in base64, or empty.
+    `etag` that it is the same file each time; `md5` and `crc32c` are of the whole file, in base64, or empty; `encoding`
+    is empty unless the file lies there packed, and then comes so.
     """
 
     length: int | None
@@ -39,6 +40,7 @@ class FileInfo:
     content_type: str
     md5: str
     crc32c: str
+    encoding: str
 
 
 @dataclass(slots=True)
@@ -98,16 +100,17 @@ class SourceReader:
             RangesIgnoredError: the source sends the whole file instead of the span.
             SourceUnavailableError: no answer, or none with the bytes that were asked for.
         """
-        headers = {"Range": f"bytes={span.start}-{span.stop - 1}"} if span else {}
+        # The file as it lies there: nothing is ever unpacked here, so that no small answer becomes a large one.
+        headers = {"Accept-Encoding": "identity"}
+        if span:
+            headers["Range"] = f"bytes={span.start}-{span.stop - 1}"
         if etag:
             headers["If-Match"] = etag
         for _ in range(MAX_REDIRECTS + 1):
-            self.origins.check(link)
-            response, connection = self._get(link, headers)
+            response, connection = self._get(self.origins.check(link), headers)
             if response.status in _REDIRECTS:
-                location = response.headers.get("Location", "")
                 connection.close()
-                link = urljoin(link, location)
+                link = _next_link(link, response.headers.get("Location", ""))
                 continue
             try:
                 info = _info(response, span)
@@ -125,15 +128,23 @@ class SourceReader:
         if self._connection:
             self._connection.close()
 
-    def _get(self, link: str, headers: Mapping[str, str]) -> tuple[HTTPResponse, Connection]:
-        origin, target = origin_and_target(link)
-        if self._connection is None or self._connection.origin != origin:
+    def _get(self, place: Place, headers: Mapping[str, str]) -> tuple[HTTPResponse, Connection]:
+        if self._connection is None or self._connection.origin != place.origin:
             self.close()
-            self._connection = Connection(origin, self.transport, self.stop)
+            self._connection = Connection(place.origin, self.transport, self.stop, place.permits)
         try:
-            return self._connection.send("GET", target, headers), self._connection
+            return self._connection.send("GET", place.target, headers), self._connection
         except ConnectionBrokenError as error:
             raise SourceUnavailableError(f"the source did not answer: {error}") from None
+        except AddressRefusedError:
+            raise LinkRefusedError(f"no address of {place.origin} is on the public internet") from None
+
+
+def _next_link(link: str, location: str) -> str:
+    try:
+        return urljoin(link, location)
+    except ValueError:
+        raise LinkRefusedError("the source redirected to what is no URL") from None
 
 
 def _info(response: HTTPResponse, span: range | None) -> FileInfo:
@@ -167,6 +178,7 @@ def _info(response: HTTPResponse, span: range | None) -> FileInfo:
         content_type=response.headers.get("Content-Type", ""),
         md5=response.headers.get("Content-MD5", ""),
         crc32c=response.headers.get("opc-content-crc32c", ""),
+        encoding=response.headers.get("Content-Encoding", ""),
     )
 
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 _TRANSACTION_ITEMS = 90
 _TRANSACTION_ATTEMPTS = 8
-_BATCH_ITEMS = 25
-_BATCH_ATTEMPTS = 10
+_PUT_ITEMS = 100
+_PUT_BYTES = 4_000_000
+"""DynamoDB: all items of a transaction together (4 MB)."""
+_PUT_ATTEMPTS = 10
 _WRITERS = 8
 _LAST_KEY = "\U0010ffff"
 
@@ -154,19 +156,23 @@ class Table:
         return written
 
     def write(self, items: Iterable[Item]) -> None:
-        """Write in batches, several at a time and never more of them in memory than that."""
-        batches = iter(batched(items, _BATCH_ITEMS, strict=False))
+        """Write many at a time, in several threads, and never hold more of them in memory than that.
+
+        In transactions, though the items do not belong together: BatchWriteItem costs half as many units, but its
+        permission covers deletes, and no function may delete.
+        """
+        batches = iter(_groups(items))
         first = list(islice(batches, 2))
         if len(first) <= 1:
             for batch in first:
-                self._write_batch(batch)
+                self._put_all(batch)
             return
         with ThreadPoolExecutor(_WRITERS) as pool:
             under_way: deque[Future[None]] = deque()
             for batch in chain(first, batches):
                 if len(under_way) >= 2 * _WRITERS:
                     under_way.popleft().result()
-                under_way.append(pool.submit(self._write_batch, batch))
+                under_way.append(pool.submit(self._put_all, batch))
             for writing in under_way:
                 writing.result()
 
@@ -201,15 +207,19 @@ class Table:
             return
         raise AwsUnavailableError("could not write to the journal: the session is too busy")
 
-    def _write_batch(self, items: Sequence[Item]) -> None:
-        requests = cast("Any", {self.name: [{"PutRequest": {"Item": item}} for item in items]})
-        for attempt in range(_BATCH_ATTEMPTS):
-            with translated("write a batch"):
-                requests = self.client.batch_write_item(RequestItems=requests)["UnprocessedItems"]
-            if not requests:
-                return
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - spreads load only
-        raise AwsUnavailableError("could not write a batch: DynamoDB throttles")
+    def _put_all(self, items: Sequence[Item]) -> None:
+        for attempt in range(_PUT_ATTEMPTS):
+            try:
+                with translated("write items"), _cancelled():
+                    self.client.transact_write_items(
+                        TransactItems=[{"Put": {"TableName": self.name, "Item": item}} for item in items]
+                    )
+            except TransactionError:
+                # There are no conditions: it throttles, or another function writes to one of the items at this moment.
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - spreads load only
+                continue
+            return
+        raise AwsUnavailableError("could not write items: DynamoDB throttles")
 
 
 class ConditionError(Exception):
@@ -247,6 +257,22 @@ def _cancelled() -> Iterator[None]:
             reasons = cast("Any", error.response).get("CancellationReasons", [])
             raise TransactionError([reason.get("Code", "") for reason in reasons]) from error
         raise
+
+
+def _groups(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """As many items together as a transaction takes."""
+    group: list[Item] = []
+    size = 0
+    for item in items:
+        # What it takes to write the item down is more than its own size, were it all of letters of four bytes.
+        item_size = 4 * len(str(item))
+        if group and (len(group) == _PUT_ITEMS or size + item_size > _PUT_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += item_size
+    if group:
+        yield group
 
 
 def _side_by_side(one: Iterable[Item], other: Iterable[Item]) -> Iterator[tuple[Item | None, Item | None]]:

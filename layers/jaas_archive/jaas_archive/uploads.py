@@ -166,7 +166,8 @@ class Uploader:
                 self.stop.wait(backoff_seconds(attempt))
             url, signed_headers = self.address.signed("PUT", key, query, headers)
             origin, target = origin_and_target(url)
-            self._connection = self._connection or Connection(origin, self.transport, self.stop)
+            # Any address: that of a VPC endpoint is private. The address is ours and of no link.
+            self._connection = self._connection or Connection(origin, self.transport, self.stop, lambda _: True)
             try:
                 response = self._connection.send("PUT", target, signed_headers, body.chunk(), body.chunk_size)
                 with broken():

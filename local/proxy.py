@@ -143,8 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
         """The request's body; None if there is nobody left who could be answered."""
         length = int(self.headers.get("Content-Length") or 0)
         if fault is None:
-            body = self.rfile.read(length)
-            return body if len(body) == length else None
+            whole = self.rfile.read(length)
+            return whole if len(whole) == length else None
         if fault.early:
             self.close_connection = True
             return b""

@@ -12,7 +12,7 @@ import pytest
 from functions.downloader import app as downloader_app
 from jaas_archive.errors import InProgressError
 from jaas_archive.events import read_event
-from jaas_archive.kinds import announced_file
+from jaas_archive.kinds import announced_files
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage
 from jaas_archive.uploads import Checkpoint
@@ -70,12 +70,9 @@ def test_an_object_stored_by_an_invocation_that_died_is_adopted(world: World, fi
 def test_an_invocation_that_lost_its_lease_does_not_touch_the_upload_of_the_next(
     world: World, files: FileServer
 ) -> None:
-    session = Meetings(world.dynamodb, "meetings").sessions.ensure(
-        read_event(uploaded(publish(files, b"")), received_at_ms=0)
-    )
-    file = announced_file(read_event(uploaded(publish(files, b"")), received_at_ms=0))
-    assert file
-    known = Meetings(world.dynamodb, "meetings").files
+    event, meetings = read_event(uploaded(publish(files, b"")), received_at_ms=0), Meetings(world.dynamodb, "meetings")
+    session, known = meetings.sessions.ensure(event), meetings.files
+    (file,) = announced_files(event)
     first = known.claim(session.id, file, now_ms=0, lease_ms=1000)
     second = known.claim(session.id, file, now_ms=2000, lease_ms=1000)
     known.note_upload(session.id, second, Checkpoint("key", "of the second", 8 * MIB, 20 * MIB, "etag"))

@@ -9,7 +9,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from functions.auditor import app
 from jaas_archive.events import read_event
 from jaas_archive.findings import FindingKind
-from jaas_archive.kinds import announced_file
+from jaas_archive.kinds import announced_files
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer, Link
 from tests.functions.conftest import ARCHIVE, World, context, load_event, mp4
@@ -199,8 +199,7 @@ def test_a_long_outage_costs_a_round_few_requests(world: World) -> None:
     files = app.auditor().meetings.files
     for number in range(120):
         document = event("CHAT_UPLOADED", preAuthenticatedLink=f"https://down.example.com/o/{number}.json")
-        file = announced_file(read_event(document, received_at_ms=now_ms()))
-        assert file
+        (file,) = announced_files(read_event(document, received_at_ms=now_ms()))
         files.announce(SESSION, file, now_ms=now_ms())
     assert world.audit(hours_later=3).found == {FindingKind.PENDING_TOO_LONG: 120}
     requests: list[str] = []

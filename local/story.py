@@ -96,9 +96,9 @@ class Archive:
         return content_type
 
     def text(self, key: str) -> str:
-        """An object as text, out of gzip if it is in there."""
+        """An object as text, out of gzip if it is in there; what is no text is told as well as it can be."""
         body: bytes = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        return (gzip.decompress(body) if key.endswith(".gz") else body).decode()
+        return (gzip.decompress(body) if key.endswith(".gz") else body).decode(errors="replace")
 
     def document(self, key: str) -> Item:
         """A JSON object, or nothing where there is none."""

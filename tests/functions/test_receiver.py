@@ -2,13 +2,10 @@ import base64
 import gzip
 import json
 import time
-from datetime import datetime, timedelta, tzinfo
 from http import HTTPStatus
 from pathlib import Path
-from typing import Self
 
 import pytest
-from aws_lambda_powertools.utilities.parameters import base as parameters
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -50,7 +47,8 @@ def test_takes_every_sample_event_and_hands_it_on_as_it_came(world: World, path:
     (message,) = world.messages_in("meeting")
     assert message["event"] == document
     downloads = world.messages_in("download")
-    assert [message["event"] for message in downloads] == ([document] if document["eventType"] in WITH_A_FILE else [])
+    has_a_file = document["eventType"] in WITH_A_FILE and "link_missing" not in path.stem
+    assert [message["event"] for message in downloads] == ([document] if has_a_file else [])
 
 
 def test_verifies_the_vector_that_8x8_publishes(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -83,7 +81,7 @@ def test_accepts_either_secret_while_they_are_rotated(world: World, separator: s
         assert world.post(body, headers=signed(body, secret=secret)).status == HTTPStatus.ACCEPTED
 
 
-def test_an_old_secret_counts_for_no_more_than_a_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_secret_counts_for_no_more_than_a_minute(world: World) -> None:
     """Where nothing makes the receiver look at it again before."""
     body = envelope()
 
@@ -95,12 +93,7 @@ def test_an_old_secret_counts_for_no_more_than_a_minute(world: World, monkeypatc
     world.secrets.put_secret_value(SecretId="webhook", SecretString="whsec_new")
     assert status() == HTTPStatus.ACCEPTED
 
-    class InAMinute(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Self:
-            return super().now(tz) + timedelta(minutes=1)
-
-    monkeypatch.setattr(parameters, "datetime", InAMinute)
+    receiver_app.receiver().secrets.clock = lambda: time.time() + 60
     assert status() == HTTPStatus.UNAUTHORIZED
 
 
@@ -186,7 +179,7 @@ def test_accepts_a_late_retry_within_the_tolerance(world: World) -> None:
         b'{"eventType":7,"data":{}}',
         b'{"sessionId":"s","fqn":"a/b"}',
         b'{"eventType":"X","fqn":"a/b","data":' + b"[" * 100 + b"]" * 100 + b"}",
-        gzip.compress(b'{"eventType":"X","fqn":"a/b"}'),
+        gzip.compress(b'{"eventType":"X","fqn":"a/b"}', mtime=0),
         b'{"eventType":"X","fqn":"a/b","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
     ids=lambda body: f"{len(body)}-{body[:40]!a}",

@@ -30,14 +30,19 @@ def record(receive_count: int) -> SQSRecord:
             "messageId": "message",
             "receiptHandle": "handle",
             "body": "{}",
-            "attributes": {"ApproximateReceiveCount": str(receive_count)},
+            "attributes": {"ApproximateReceiveCount": str(receive_count), "SentTimestamp": "1000"},
         }
     )
 
 
 def batch() -> tuple[Batch, FakeQueue, FakeQueue]:
     queue, dead_letters = FakeQueue(), FakeQueue()
-    made = Batch(cast("Queue", cast("Any", queue)), cast("Queue", cast("Any", dead_letters)), first_pause_seconds=30)
+    made = Batch(
+        cast("Queue", cast("Any", queue)),
+        cast("Queue", cast("Any", dead_letters)),
+        first_pause_seconds=30,
+        clock=lambda: 4000,
+    )
     return made, queue, dead_letters
 
 
@@ -70,3 +75,11 @@ def test_what_no_try_can_mend_is_a_dead_letter_at_once_with_the_reason() -> None
         {"body": "{}", "reason": "the link is not one that we may fetch", "error": "LinkRefusedError"}
     ]
     assert queue.postponed == []
+
+
+def test_how_long_a_message_has_been_failing_is_known() -> None:
+    """SQS leaves messages that were received three times out of its age of the oldest one."""
+    made, _, _ = batch()
+    assert made.oldest_failure_seconds == 0
+    fail(made, SourceUnavailableError("the source says 503"), receive_count=9)
+    assert made.oldest_failure_seconds == 3999

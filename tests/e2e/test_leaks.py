@@ -19,6 +19,7 @@ from local.jaas.signing import signature_header
 from local.story import Archive, put_secret
 from tests.e2e.roles import function_name, resource
 
+DEAD_LETTERS = ("DownloadDeadLetterQueueUrl", "MeetingDeadLetterQueueUrl")
 _WAIT_SECONDS = 60
 
 
@@ -80,6 +81,7 @@ def canaries(stack: Stack, file_server_port: int, inbox: str) -> Iterator[Canari
     }
     secret, (url, headers) = f"whsec_{told['secret']}", stack.webhook()
     put_secret(stack, secret)
+    purge(stack, *DEAD_LETTERS)
     headers |= {"Authorization": f"Bearer {told['authorization']}"}
     with FileServer(port=file_server_port) as files, WebhookClient(url, secret, headers, timeout_seconds=30) as jaas:
         jid = "8e1fd0e1-990e-4093-9ab9-3e31a0ae87ba@8x8.vc"
@@ -120,11 +122,12 @@ def canaries(stack: Stack, file_server_port: int, inbox: str) -> Iterator[Canari
         stack.cloud.client("lambda").invoke(FunctionName=function_name(stack, "auditor"), Payload=b"{}")
         until(lambda: bool(received(stack, inbox, session_id)))
     yield Canaries(told, words, session_id)
-    for output in ("DownloadQueueUrl", "UrgentDownloadQueueUrl", *DEAD_LETTERS):
+    purge(stack, "DownloadQueueUrl", "UrgentDownloadQueueUrl", *DEAD_LETTERS)
+
+
+def purge(stack: Stack, *outputs: str) -> None:
+    for output in outputs:
         stack.cloud.client("sqs").purge_queue(QueueUrl=stack.outputs[output])
-
-
-DEAD_LETTERS = ("DownloadDeadLetterQueueUrl", "MeetingDeadLetterQueueUrl")
 
 
 def received(stack: Stack, url: str, text: str = "") -> list[Any]:

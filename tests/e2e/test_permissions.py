@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.cloud import Stack
+from local.cloud import Cloud, Stack, deploy
 from local.jaas.client import WebhookClient
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer, Link
@@ -26,6 +26,8 @@ QUEUES = {
     "transcript_enricher": ("MeetingQueueUrl",),
 }
 DEAD_LETTERS = ("DownloadDeadLetterQueueUrl", "MeetingDeadLetterQueueUrl")
+DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
+"""What services call it; the last is SNS."""
 LARGE = "x" * 1_200_000
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -48,11 +50,7 @@ class Scene:
 
     def deliver(self, function: str, body: str) -> bool:
         """Hand a message to its function; whether it is done with it."""
-        sqs, url = self.stack.cloud.client("sqs"), self.stack.outputs[QUEUES[function][0]]
-        # What other steps have sent here is not to come instead.
-        sqs.purge_queue(QueueUrl=url)
-        sqs.send_message(QueueUrl=url, MessageBody=body)
-        (message,) = sqs.receive_message(QueueUrl=url, AttributeNames=["All"])["Messages"]
+        message, queue = self.taken(function, body)
         record = {
             "messageId": message["MessageId"],
             "receiptHandle": message["ReceiptHandle"],
@@ -60,12 +58,19 @@ class Scene:
             "attributes": message["Attributes"],
             "messageAttributes": {},
             "eventSource": "aws:sqs",
-            "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{url.rpartition('/')[2]}",
+            "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{queue.rpartition('/')[2]}",
         }
-        answer = self.invoke(function, {"Records": [record]})
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        done: bool = answer == {"batchItemFailures": []}
+        done: bool = self.invoke(function, {"Records": [record]}) == {"batchItemFailures": []}
         return done
+
+    def taken(self, function: str, body: str) -> tuple[dict[str, Any], str]:
+        """A message as the function's queue gives it out, and the queue."""
+        sqs, url = self.stack.cloud.client("sqs"), self.stack.outputs[QUEUES[function][0]]
+        # What other steps have sent here is not to come instead.
+        sqs.purge_queue(QueueUrl=url)
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+        (message,) = sqs.receive_message(QueueUrl=url, AttributeNames=["All"], VisibilityTimeout=60)["Messages"]
+        return message, url
 
     def invoke(self, function: str, payload: Any) -> Any:
         """A function's answer, None if it failed."""
@@ -111,7 +116,8 @@ class Scene:
         session_id = str(uuid.uuid4())
         document = event("CHAT_UPLOADED", session_id, preAuthenticatedLink=self.chat().url, padding=padding)
         document["data"]["linkExpiration"] = document["timestamp"] + expires_in_ms
-        assert self.deliver("transcript_enricher", message(document))
+        body = message(document)
+        assert self.deliver("transcript_enricher", self.claim(body) if padding else body)
         return session_id
 
 
@@ -135,7 +141,7 @@ def allowed(call: Callable[[], Any]) -> bool:
     try:
         call()
     except ClientError as error:
-        return not {"AccessDenied", "AccessDeniedException"} & {error.response["Error"]["Code"]}
+        return error.response["Error"]["Code"] not in DENIED
     return True
 
 
@@ -188,13 +194,14 @@ def bury_message(scene: Scene, function: str) -> bool:
     return scene.deliver(function, "{}")
 
 
+def tell_of_meeting(scene: Scene, function: str) -> bool:
+    return scene.deliver(function, message(event("ROOM_DESTROYED")))
+
+
 def postpone_message(scene: Scene, function: str) -> bool:
     """A message that leads nowhere is to come back after the first pause, a second, and not after the queue's own."""
-    sqs, url = scene.stack.cloud.client("sqs"), scene.stack.outputs[QUEUES[function][0]]
-    sqs.send_message(QueueUrl=url, MessageBody="{}")
-    (taken,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=30)["Messages"]
-    client = scene.as_role(function, "sqs")
-    handle = taken["ReceiptHandle"]
+    taken, url = scene.taken(function, "{}")
+    client, handle = scene.as_role(function, "sqs"), taken["ReceiptHandle"]
     calls: list[Callable[[], Any]] = [
         lambda: client.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=30),
         lambda: client.get_queue_attributes(QueueUrl=url),
@@ -202,7 +209,6 @@ def postpone_message(scene: Scene, function: str) -> bool:
         lambda: client.delete_message(QueueUrl=url, ReceiptHandle=handle),
     ]
     worked = [allowed(call) for call in calls]
-    sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
     assert len(set(worked)) == 1
     return worked[0]
 
@@ -263,6 +269,7 @@ STEPS: dict[tuple[str, str], Callable[[Scene, str], bool]] = {
     ("transcript_enricher", "ReadFilesAndWriteRecord"): record_event,
     ("transcript_enricher", "KeepRecordOfMeetings"): record_event,
     ("transcript_enricher", "BuryHopelessMessages"): bury_message,
+    ("transcript_enricher", "TellOfArchivedMeetings"): tell_of_meeting,
     ("auditor", "LookThroughTable"): audit,
     ("auditor", "LookThroughOpenFiles"): audit,
     ("auditor", "LookAtObjects"): see_that_an_object_is_there,
@@ -276,24 +283,23 @@ STEPS: dict[tuple[str, str], Callable[[Scene, str], bool]] = {
 
 
 @pytest.fixture(scope="module")
-def scene(stack: Stack, file_server_port: int) -> Iterator[Scene]:
-    put_secret(stack, SECRET)
-    url, headers = stack.webhook()
-    client, sqs = stack.cloud.client("lambda"), stack.cloud.client("sqs")
-    mappings = [mapping["UUID"] for mapping in client.list_event_source_mappings()["EventSourceMappings"]]
-    for mapping in mappings:
-        client.update_event_source_mapping(UUID=mapping, Enabled=False)
+def scene(cloud: Cloud, stack: Stack, file_server_port: int) -> Iterator[Scene]:
+    """What was built for `stack`, deployed a second time, since its functions are to fail."""
+    origin = f"http://127.0.0.1:{file_server_port}"
+    own = deploy(cloud, "permissions", {"AllowedLinkOrigins": origin, "MeetingNotifications": "sns"})
+    put_secret(own, SECRET)
+    client, names = cloud.client("lambda"), [function_name(own, function) for function in FUNCTIONS]
+    for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
+        if mapping["FunctionArn"].rpartition(":")[2] in names:
+            client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    url, headers = own.webhook()
     with FileServer(port=file_server_port) as files, WebhookClient(url, SECRET, headers, timeout_seconds=30) as webhook:
-        yield Scene(stack, files, webhook, cache(lambda function: Role(stack, function).session()))
-    for output in (*QUEUES["downloader"], *QUEUES["transcript_enricher"], *DEAD_LETTERS):
-        sqs.purge_queue(QueueUrl=stack.outputs[output])
-    for mapping in mappings:
-        client.update_event_source_mapping(UUID=mapping, Enabled=True)
+        yield Scene(own, files, webhook, cache(lambda function: Role(own, function).session()))
 
 
-def test_every_statement_has_its_step(stack: Stack) -> None:
+def test_every_statement_has_its_step(scene: Scene) -> None:
     """But one: the embedded cloud writes logs without asking the role, and takes the ARN of a log group for another."""
-    statements = {(function, sid) for function in FUNCTIONS for sid in Role(stack, function).statements()}
+    statements = {(function, sid) for function in FUNCTIONS for sid in Role(scene.stack, function).statements()}
     assert statements == {*STEPS, *((function, "WriteOwnLog") for function in FUNCTIONS)}
 
 

@@ -160,10 +160,18 @@ def send(stack: Stack, bodies: list[bytes], *, rate: int) -> float:
     return len(bodies) / (time.monotonic() - started)
 
 
-def items(stack: Stack, prefix: str) -> list[dict[str, Any]]:
-    """What the table holds of all the sessions."""
-    archive = Archive(stack)
-    return [item for number in range(_SESSIONS) for item in archive.items(f"{number:08x}-load", prefix)]
+def statuses(stack: Stack, prefix: str) -> list[str]:
+    """The statuses of what the table holds under sort keys that begin so; blank for what has none."""
+    pages = (
+        stack.cloud.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=stack.outputs["MeetingsTableName"],
+            FilterExpression="begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":prefix": {"S": prefix}},
+        )
+    )
+    return [item.get("status", {"S": ""})["S"] for page in pages for item in page["Items"]]
 
 
 def wait_until_empty(stack: Stack) -> float:
@@ -190,7 +198,7 @@ def take_events(terminal: Terminal, stack: Stack, count: int, rate: int) -> None
             step.update(f"{send(stack, [event(number) for number in range(count)], rate=rate):.0f} a second were taken")
         with terminal.step("their journal") as step:
             wait_until_empty(stack)
-            step.update(f"{len(items(stack, 'EVENT#'))} of {count} events")
+            step.update(f"{len(statuses(stack, 'EVENT#'))} of {count} events")
     terminal.console.print(f"  {memory}")
 
 
@@ -212,7 +220,7 @@ def archive_files(terminal: Terminal, stack: Stack, server: FileServer, count: i
         seconds = time.monotonic() - started
         wait_until_empty(stack)
         step.update(f"{count / seconds:.0f} files a second")
-    archived = sum(item["status"] == "archived" for item in items(stack, "FILE#"))
+    archived = statuses(stack, "FILE#").count("archived")
     fetched = sum(link.fetched for link in links)
     dead = Archive(stack).waiting(DEAD_LETTER_QUEUES)
     terminal.console.print(f"  {archived} of {count} archived, {fetched} fetched, {dead} dead letters; {memory}")

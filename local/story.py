@@ -19,7 +19,7 @@ from local.cloud import Stack
 from local.jaas.client import Backoff, Delivery, WebhookClient
 from local.jaas.events import disorder, events_of
 from local.jaas.files import Link
-from local.jaas.meeting import Meeting, MeetingFile, Person
+from local.jaas.meeting import SCREENSHOTS_ON_A_PAGE, Meeting, MeetingFile, Person
 
 type Item = dict[str, Any]
 """An item of the meetings table, or an entry of `meeting.json`."""
@@ -209,7 +209,7 @@ class Story:
         meeting = self.meeting
         wanted = Progress(
             events=len(events_of(meeting, self.links)),
-            files=len(meeting.files),
+            files=len(meeting.files) + len(meeting.screenshots) + 1,
             lines=len(meeting.chat) + len(meeting.speech),
             record_is_current=True,
         )
@@ -255,8 +255,9 @@ class _Examiner:
         if not self._folder:
             return
         yield self._bucket_holds_the_files_and_nothing_else()
-        for file in self._meeting.files:
+        for file in (*self._meeting.files, *self._meeting.screenshots):
             yield self._file_is_archived(file)
+        yield self._list_of_screenshots_is_kept()
         yield self._chat("the table", [self._message(item) for item in self._sorted("MESSAGE#", "chat")])
         yield self._speech("the table", [self._spoken(item) for item in self._sorted("MESSAGE#", "speech")])
         yield self._participants("the table", [item for item in self._items if item["sk"].startswith("PARTICIPANT#")])
@@ -283,7 +284,8 @@ class _Examiner:
         )
 
     def _bucket_holds_the_files_and_nothing_else(self) -> Check:
-        files = [self._key(file) for file in self._meeting.files]
+        files = [self._key(file) for file in (*self._meeting.files, *self._meeting.screenshots)]
+        files += self._list_pages
         recordings = [self._key(file) for file in self._meeting.files if file.recording]
         captions = [str(PurePosixPath(key).with_suffix(".vtt")) for key in recordings]
         wanted = sorted([*files, *captions, *(f"{self._folder}/{name}" for name in RECORD_NAMES)])
@@ -299,6 +301,21 @@ class _Examiner:
             return Check(fact, holds=False, found=f"cannot be read: {error}")
         status = [item["status"] for item in self._items if item.get("key") == key]
         return Check(fact, (*found, status) == (file.sha256, file.content_type, ["archived"]), f"{found}, {status}")
+
+    def _list_of_screenshots_is_kept(self) -> Check:
+        wanted = sorted(picture.object_name for picture in self._meeting.screenshots)
+        found = sorted(
+            item["fileName"] for key in self._list_pages for item in self._archive.document(key).get("items", [])
+        )
+        return Check(
+            f"the list of {len(wanted)} screenshots is kept as it came, in {len(self._list_pages)} pages",
+            wanted == found and len(self._list_pages) == -(-len(wanted) // SCREENSHOTS_ON_A_PAGE),
+            _differences(wanted, found),
+        )
+
+    @property
+    def _list_pages(self) -> list[str]:
+        return [key for key in self._keys if re.search(r"/screenshots/list_\w+\.json$", key)]
 
     def _chat(self, where: str, found: list[tuple[Any, ...]]) -> Check:
         wanted = [
@@ -340,7 +357,9 @@ class _Examiner:
             "folder": self._folder,
             "started_at_ms": self._meeting.started_at_ms,
             "ended_at_ms": self._meeting.ended_at_ms,
-            "files": sorted((file.kind, "archived", file.size_bytes) for file in self._meeting.files),
+            "files": sorted(
+                (file.kind, "archived", file.size_bytes) for file in (*self._meeting.files, *self._meeting.screenshots)
+            ),
         }
         document = self._document
         found = {name: document.get(name) for name in ("schema_version", "session_id", "app_id", "room", "folder")} | {
@@ -349,6 +368,7 @@ class _Examiner:
             "files": sorted(
                 (str(file.get("kind")), str(file.get("status")), file.get("size") or 0)
                 for file in document.get("files", [])
+                if file.get("kind") != "screenshots"
             ),
         }
         differing = {name: found[name] for name in wanted if wanted[name] != found[name]}

@@ -7,7 +7,7 @@ from typing import Any
 from jaas_archive.events import read_event
 from jaas_archive.files import FileStatus
 from jaas_archive.items import plain_values, session_pk
-from jaas_archive.kinds import announced_file
+from jaas_archive.kinds import announced_files
 from jaas_archive.names import iso_time
 from jaas_archive_cli.stack import Stack
 
@@ -147,5 +147,5 @@ def _link(stack: Stack, item: dict[str, Any]) -> str:
     if "announcement" not in item:
         return ""
     message = stack.announcements.find(item["announcement"])
-    file = announced_file(read_event(message.document, received_at_ms=message.received_at_ms))
+    file = next(iter(announced_files(read_event(message.document, received_at_ms=message.received_at_ms))), None)
     return file.link if file else ""

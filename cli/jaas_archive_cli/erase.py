@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.aws import error_code
+from jaas_archive.choices import EVERYTHING
 from jaas_archive.crc import as_text
 from jaas_archive.enriching import LEASE_MS, LINES_IN, Enricher
 from jaas_archive.errors import InProgressError
@@ -280,7 +281,7 @@ class Erasure:
                 yield key, version_id
 
     def _make_record(self, session_id: str) -> None:
-        enricher = Enricher(self.stack.archive, self.stack.meetings, clock=self.clock)
+        enricher = Enricher(self.stack.archive, self.stack.meetings, EVERYTHING, clock=self.clock)
         self._patiently(lambda: enricher.update_record(session_id))
 
     @contextmanager

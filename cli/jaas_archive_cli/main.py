@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jaas_archive.choices import EVERYTHING
 from jaas_archive.enriching import Enricher
 from jaas_archive.errors import ArchiveError
 from jaas_archive.names import safe_name
@@ -467,7 +468,7 @@ def rebuild(
     """
     failed = False
     with _stack(stack_name, profile, region) as stack:
-        rebuilder = Rebuilder(stack.archive, stack.meetings, Enricher(stack.archive, stack.meetings))
+        rebuilder = Rebuilder(stack.archive, stack.meetings, Enricher(stack.archive, stack.meetings, EVERYTHING))
         for key in rebuilder.journals(prefix):
             try:
                 done = rebuilder.rebuild(key)

@@ -13,7 +13,7 @@ from jaas_archive.auditing import RISK_MS
 from jaas_archive.errors import ArchiveError
 from jaas_archive.events import read_event
 from jaas_archive.files import file_sort_key
-from jaas_archive.kinds import announced_file
+from jaas_archive.kinds import announced_files
 from jaas_archive.messages import EventMessage
 from jaas_archive.queues import unfold
 from jaas_archive_cli.stack import Stack
@@ -100,7 +100,7 @@ class Redrive:
         except ArchiveError as error:
             # Not ours, or its event is gone: sending it back would help nobody.
             return self._letter(kind, "", "unreadable message", reason or str(error), unreadable=True)
-        file = announced_file(event) if kind is DeadLetters.DOWNLOAD else None
+        file = next(iter(announced_files(event)), None) if kind is DeadLetters.DOWNLOAD else None
         if file is None:
             return self._letter(kind, event.session_id, event.type, reason)
         return self._letter(kind, event.session_id, file_sort_key(file), reason, deadline_ms=file.deadline_ms)

@@ -12,6 +12,7 @@ from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.auditing import Audit, Auditor
 from jaas_archive.backlog import Backlog
+from jaas_archive.choices import chosen_kinds
 from jaas_archive.findings import FindingKind
 from jaas_archive.meetings import Meetings
 from jaas_archive.publishing import Topic
@@ -40,6 +41,7 @@ def auditor() -> Auditor:
         urgent_queue=Queue(sqs, settings.urgent_download_queue_url),
         topic=Topic(boto3.client("sns"), settings.alarm_topic_arn),
         stack=settings.stack,
+        file_kinds=chosen_kinds(settings.file_kinds),
         pending_ms=settings.pending_hours * _HOUR_MS,
         silence_ms=settings.silence_hours * _HOUR_MS,
     )

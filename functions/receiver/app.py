@@ -11,6 +11,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from jaas_archive.choices import Choice, chosen_kinds
+from jaas_archive.links import parse_origins
 from jaas_archive.queues import ClaimBucket, Queue
 from jaas_archive.receiving import Receiver, WebhookSecrets, parse_networks, read_request
 from jaas_archive.settings import ReceiverSettings
@@ -44,6 +46,7 @@ def receiver() -> Receiver:
         meeting_queue=Queue(sqs, settings.meeting_queue_url),
         download_queue=Queue(sqs, settings.download_queue_url),
         claims=ClaimBucket(s3, settings.claim_bucket_name),
+        choice=Choice(chosen_kinds(settings.file_kinds), parse_origins(settings.allowed_link_origins)),
         signature_tolerance_seconds=settings.signature_tolerance_seconds,
         allowed_app_ids=settings.allowed_app_ids,
         allowed_sources=parse_networks(settings.allowed_source_ips),

@@ -13,7 +13,9 @@ from botocore.config import Config
 from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.batches import Batch, records_of
+from jaas_archive.choices import Choice, chosen_kinds
 from jaas_archive.enriching import Enricher
+from jaas_archive.links import parse_origins
 from jaas_archive.meetings import Meetings
 from jaas_archive.publishing import EventBus, Listeners, Topic
 from jaas_archive.queues import ClaimBucket, Queue, unfold
@@ -64,6 +66,7 @@ def enricher() -> Enricher:
     return Enricher(
         archive=Archive(s3, settings().archive_bucket_name),
         meetings=Meetings(boto3.client("dynamodb", config=DYNAMODB_CONFIG), settings().meetings_table_name),
+        choice=Choice(chosen_kinds(settings().file_kinds), parse_origins(settings().allowed_link_origins)),
         announcements=Announcements(claims()),
         listeners=listeners(),
     )

@@ -76,7 +76,7 @@ def _parameters(server: FileServer, *, first_retry_seconds: int) -> dict[str, st
         "FirstRetrySeconds": str(first_retry_seconds),
         # Every worker is a process of this machine, which takes seconds to start.
         "DownloaderConcurrency": "4",
-        "EnricherConcurrency": "3",
+        "EnricherConcurrency": "6",
     }
 
 

@@ -6,7 +6,18 @@ from typing import Any
 
 from local.jaas.conversation import Role
 from local.jaas.files import Link
-from local.jaas.meeting import DOMAIN, Meeting, MeetingFile, Person, Presence, as_json, new_uuid, random_text, seeded
+from local.jaas.meeting import (
+    DOMAIN,
+    SCREENSHOTS,
+    Meeting,
+    MeetingFile,
+    Person,
+    Presence,
+    as_json,
+    new_uuid,
+    random_text,
+    seeded,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,10 @@ class _EventWriter:
             if file.recording:
                 data |= self._recording(file)
             self._add(file.event_type, file.announced_at_ms, data)
+        if listed := self._urls.get(SCREENSHOTS):
+            links = dict.fromkeys(("preAuthenticatedLink", "preAuthenticatedLinkV2"), listed)
+            expires_at_ms = ended_at_ms + 24 * 3_600_000
+            self._add("SCREEN_SHARING_HISTORY", ended_at_ms + 1200, links | {"linkExpiration": expires_at_ms})
         deletion = {name: self._meeting.deleted.data[name] for name in ("initiatorId", "fileId", "fileName")}
         self._add("DOCUMENT_DELETED", self._meeting.deleted.announced_at_ms + 20_000, deletion)
         feedback = {"rating": 5, "comments": "", "userId": self._by_role[Role.HOST].person.user_id}

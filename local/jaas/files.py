@@ -37,12 +37,16 @@ class ServedRequest:
 
 @dataclass(slots=True)
 class Link:
-    """A published file: its address, what goes wrong with it, and who asked for it."""
+    """A published file: its address, what goes wrong with it, and who asked for it.
+
+    `renew` writes its content anew for each request.
+    """
 
     url: str
     stored: StoredObject
     faults: Faults = field(default_factory=Faults)
     requests: list[ServedRequest] = field(default_factory=list)
+    renew: Callable[[], bytes] | None = None
 
     def expire(self) -> None:
         """The link dies now."""
@@ -134,6 +138,8 @@ class FileServer:
 
     def answer(self, link: Link, request: Request) -> Answer:
         """The answer to a request, with everything that is to go wrong with it."""
+        if link.renew:
+            link.stored.replace(link.renew())
         faults = link.faults.take(request.method)
         for fault in faults:
             fault.on_request(request)

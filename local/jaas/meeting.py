@@ -15,11 +15,16 @@ from typing import Any
 
 from local.jaas.conversation import CHAT, NAMES, ROOMS, SPEECH, Role
 from local.jaas.files import FileServer, Link
+from local.jaas.screen_sharing import Picture, publish_list
 from local.jaas.small_files import make_pdf, make_rtc_stats, make_screenshot
 from local.recording import Recording
 
 APP_ID = "vpaas-magic-cookie-5d0e7b3c9a1f4e6280b7c4d19f3a6e52"
 DOMAIN = "8x8.vc"
+SCREENSHOTS = "screenshots"
+"""The list of them, among the links."""
+SCREENSHOTS_ON_A_PAGE = 4
+_SCREENSHOTS = 6
 _SECOND_MS = 1000
 _MINUTE_MS = 60 * _SECOND_MS
 
@@ -104,7 +109,10 @@ class MeetingFile:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A meeting and its ground truth; `deleted` is the document that its author deleted in the meeting."""
+    """A meeting and its ground truth.
+
+    `deleted` is the document that its author deleted in the meeting; of `screenshots` a list tells, and no event.
+    """
 
     seed: int
     app_id: str
@@ -118,6 +126,7 @@ class Meeting:
     speech: tuple[SpokenLine, ...]
     files: tuple[MeetingFile, ...]
     deleted: MeetingFile
+    screenshots: tuple[MeetingFile, ...]
 
     @property
     def fqn(self) -> str:
@@ -126,12 +135,18 @@ class Meeting:
 
     def publish(self, server: FileServer) -> dict[str, Link]:
         """Serve the files; the links by object name."""
-        return {
+        links = {
             file.object_name: server.publish(
                 file.source, name=file.object_name, bucket=file.bucket, content_type=file.content_type
             )
             for file in self.files
         }
+        pictures = [
+            Picture(file.object_name, file.announced_at_ms, file.source)
+            for file in self.screenshots
+            if isinstance(file.source, bytes)
+        ]
+        return links | {SCREENSHOTS: publish_list(server, pictures, name=SCREENSHOTS, per_page=SCREENSHOTS_ON_A_PAGE)}
 
 
 def build_meeting(
@@ -169,7 +184,19 @@ def build_meeting(
         *(maker.rtc_stats(presence) for presence in presences[:2]),
     )
     return Meeting(
-        seed, app_id, room, session_id, started_at_ms, ended_at_ms, people, presences, chat, speech, files, deleted
+        seed,
+        app_id,
+        room,
+        session_id,
+        started_at_ms,
+        ended_at_ms,
+        people,
+        presences,
+        chat,
+        speech,
+        files,
+        deleted,
+        tuple(maker.screenshot(number) for number in range(1, _SCREENSHOTS + 1)),
     )
 
 
@@ -349,6 +376,20 @@ class _FileMaker:
                 "endpointId": presence.participant_id,
             },
             link_field="statsUrl",
+        )
+
+    def screenshot(self, number: int) -> MeetingFile:
+        """What was on the shared screen, a quarter of a minute after the one before."""
+        taken_at_ms = self.started_at_ms + 2 * _MINUTE_MS + number * 15 * _SECOND_MS
+        return _in_memory(
+            make_screenshot(number, slides=_SCREENSHOTS),
+            kind="screenshot",
+            event_type="",
+            key=rf"screenshots/{_compact(taken_at_ms)}_[0-9a-f]{{8}}\.png",
+            object_name=f"{self.session_id}/{new_uuid(self.rng)}.png",
+            bucket=_bucket("screenshots"),
+            content_type="image/png",
+            announced_at_ms=taken_at_ms,
         )
 
     def json_file(self, kind: str, event_type: str, document: dict[str, Any]) -> MeetingFile:

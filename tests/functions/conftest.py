@@ -299,6 +299,7 @@ def world(monkeypatch: pytest.MonkeyPatch, files: FileServer, aws: str) -> World
         "WEBHOOK_SECRET_ARN": world.secret_arn,
         "SIGNATURE_TOLERANCE_SECONDS": "86400",
         "ALLOWED_APP_IDS": "",
+        "FILE_KINDS": "all",
         "ALLOWED_SOURCE_IPS": "",
         "ALLOWED_LINK_ORIGINS": files.origin,
         "FIRST_RETRY_SECONDS": "30",

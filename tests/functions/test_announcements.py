@@ -8,7 +8,7 @@ import pytest
 
 from functions.transcript_enricher import app as enricher_app
 from jaas_archive.events import read_event
-from jaas_archive.kinds import announced_file
+from jaas_archive.kinds import announced_files
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer, Link
 from tests.functions.conftest import World, load_event, mp4
@@ -62,7 +62,7 @@ def test_an_announcement_that_is_written_after_the_end_is_not_noted(world: World
     event = uploaded(link)
     world.accept(event)
     world.settle()
-    file = announced_file(read_event(event, received_at_ms=0))
+    file = next(iter(announced_files(read_event(event, received_at_ms=0))), None)
     assert file
     assert not enricher_app.enricher().meetings.files.note_announcement(event["sessionId"], file, "announcements/key")
     assert "announcement" not in world.items("FILE#")[0]

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from jaas_archive.events import milliseconds
 from local.jaas.faults import Header, HtmlPage
 from local.jaas.files import FileServer
-from local.jaas.small_files import make_pdf
+from local.jaas.screen_sharing import Picture, publish_list
+from local.jaas.small_files import make_pdf, make_screenshot
 from tests.functions.conftest import ARCHIVE, World, load_event, mp4
 
 PDF = make_pdf("Road map")
@@ -158,3 +160,136 @@ def test_what_an_event_says_in_the_wrong_type_does_no_harm(world: World, files: 
     world.settle()
     assert names(world) == ["documents/7.pdf"]
     assert json.loads(world.object("meeting.json"))["files"][0]["status"] == "archived"
+
+
+def pictures(count: int) -> list[Picture]:
+    start = now_ms() - 600_000
+    return [
+        Picture(f"app/screen-{number}.png", start + number * 30_000, make_screenshot(number, slides=count))
+        for number in range(1, count + 1)
+    ]
+
+
+def history(list_link: str, **data: Any) -> dict[str, Any]:
+    data = {"preAuthenticatedLinkV2": list_link} | data
+    event = told("SCREEN_SHARING_HISTORY", linkExpiration=now_ms() + 20 * HOUR_MS, **data)
+    if "preAuthenticatedLink" not in data:
+        del event["data"]["preAuthenticatedLink"]
+    return event
+
+
+def archived(world: World, kind: str) -> list[dict[str, Any]]:
+    return [file for file in world.meeting()["files"] if file["kind"] == kind and file["status"] == "archived"]
+
+
+def test_every_screenshot_of_a_paged_list_is_kept(world: World, files: FileServer) -> None:
+    wanted = pictures(5)
+    first = publish_list(files, wanted, name="history", per_page=2)
+    world.accept(history(first.url))
+    world.settle()
+    kept = archived(world, "screenshot")
+    assert [world.object(file["name"]) for file in kept] == [picture.content for picture in wanted]
+    assert [milliseconds(file["starts_at"]) for file in kept] == [picture.taken_at_ms for picture in wanted]
+    assert {file["content_type"] for file in kept} == {"image/png"}
+    (listed,) = archived(world, "screenshots")
+    assert world.object(listed["name"]) == first.stored.source
+    assert len([name for name in names(world) if "/list_" in name]) == 3
+
+
+def test_a_list_whose_pictures_fail_is_asked_anew_until_all_are_there(world: World, files: FileServer) -> None:
+    wanted = pictures(3)
+    link = publish_list(files, wanted, name="history", lifetime_seconds=0)
+    world.accept(history(link.url))
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["reason"]) == (
+        "pending",
+        "3 of 3 screenshots did not come: the source answered 401",
+    )
+    link.renew = publish_list(files, wanted, name="history").renew
+    world.show_all("download")
+    world.settle()
+    assert len(archived(world, "screenshot")) == 3
+    # Told again, it is not fetched again.
+    asked = len(link.requests)
+    world.accept(history(link.url) | {"data": json.loads(json.dumps(history(link.url)["data"]))})
+    world.settle()
+    assert len(link.requests) <= asked + 1
+
+
+def test_the_other_form_of_the_list_helps_out(world: World, files: FileServer) -> None:
+    plain = publish_list(files, pictures(2), name="v1")
+    gone = publish_list(files, pictures(2), name="v2")
+    gone.expire()
+    world.accept(history(gone.url, preAuthenticatedLink=plain.url))
+    world.settle()
+    assert len(archived(world, "screenshot")) == 2
+
+
+def test_what_is_no_picture_does_not_keep_the_list_open(world: World, files: FileServer) -> None:
+    (picture,) = pictures(1)
+    link = files.publish(b"", name="history.json")
+    good = files.publish(picture.content, name="screen.png").url
+    page = files.publish(b"<!DOCTYPE html><title>The room</title>", name="room", content_type="text/html").url
+    link.renew = lambda: json.dumps([good, page, "https://elsewhere.example/avatar.png", "just text", 7, None]).encode()
+    world.accept(history(link.url))
+    for _ in range(3):
+        world.settle()
+        world.show_all("download")
+    world.settle()
+    assert [file["status"] for file in world.meeting()["files"]] == ["archived", "archived"]
+
+
+def test_a_list_on_an_origin_that_is_not_allowed_is_refused_and_told(world: World, files: FileServer) -> None:
+    link = files.publish(b'["https://elsewhere.example/1.png"]', name="history.json")
+    world.accept(history(link.url))
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], "AllowedLinkOrigins" in item["reason"]) == ("refused", True)
+    assert len(world.messages_in("download-dead")) == 1
+
+
+def test_an_undocumented_event_leaves_its_files_in_a_folder_of_their_own(world: World, files: FileServer) -> None:
+    contents = [mp4(300), make_pdf("minutes")]
+    first, second = (files.publish(content, name=f"app/{n}/call.mp4").url for n, content in enumerate(contents))
+    certified = told("trap_unknown_event_type_with_file", preAuthenticatedLink=first, minutes={"url": second})
+    world.accept(certified)
+    assert len(world.messages_in("download")) == 2
+    world.show_all("download")
+    for message in world.receive("download"):
+        assert (first in message["Body"]) != (second in message["Body"])
+    world.sqs.purge_queue(QueueUrl=world.queues["download"])
+    world.accept(certified)
+    world.settle()
+    kept = archived(world, "other")
+    assert sorted(world.object(file["name"]) for file in kept) == sorted(contents)
+    assert {file["content_type"] for file in kept} == {"video/mp4", "application/pdf"}
+    assert all(file["name"].startswith("other/CERTIFIED_REC_UPLOADED_20260701T090211Z_") for file in kept)
+    assert {file["title"] for file in kept} == {"CERTIFIED_REC_UPLOADED"}
+
+
+def test_a_lost_message_of_an_undocumented_event_is_made_again(world: World, files: FileServer) -> None:
+    link = files.publish(mp4(300), name="app/call.mp4").url
+    world.accept(told("trap_unknown_event_type_with_file", preAuthenticatedLink=None, deep=[{"url": link}]))
+    world.sqs.purge_queue(QueueUrl=world.queues["download"])
+    world.settle()
+    assert world.audit(hours_later=2).requeued == 1
+    world.settle()
+    assert [file["status"] for file in world.meeting()["files"]] == ["archived"]
+
+
+def test_what_the_admin_left_out_is_journaled_and_nothing_else(
+    world: World, files: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FILE_KINDS", "chat,other")
+    link = files.publish(mp4(300), name="app/call.mp4")
+    recorded = load_event("RECORDING_STARTED") | {"timestamp": now_ms() - 7_200_000}
+    ended = load_event("ROOM_DESTROYED") | {"timestamp": now_ms() - 3_700_000}
+    for event in (recorded, ended, told("RECORDING_UPLOADED", preAuthenticatedLink=link.url)):
+        world.accept(event)
+    world.settle()
+    audit = world.audit(hours_later=3)
+    assert (audit.sessions, audit.findings, audit.open_files) == (1, [], 0)
+    assert (link.requests, world.items("FILE#"), names(world)) == ([], [], [])
+    assert len(world.items("EVENT#")) == 3
+    assert world.meeting()["files"] == []

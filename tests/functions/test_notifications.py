@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from functions.transcript_enricher import app as enricher_app
 from jaas_archive.archive import Archive
+from jaas_archive.choices import EVERYTHING
 from jaas_archive.enriching import Enricher
 from jaas_archive.errors import AwsUnavailableError
 from jaas_archive.meetings import Meetings
@@ -137,7 +138,7 @@ def test_an_enricher_that_dies_before_it_has_told_leaves_that_to_the_next(
     archive, meetings = Archive(lambda: world.s3, ARCHIVE), Meetings(world.dynamodb, TABLE)
     gone = Topic(boto3.client("sns"), "arn:aws:sns:us-east-1:123456789012:gone")
     (letter,) = world.receive("meeting")
-    enricher = Enricher(archive, meetings, gone)
+    enricher = Enricher(archive, meetings, EVERYTHING, gone)
     enricher.note(unfold(letter["Body"], enricher_app.claims()))
     with pytest.raises(AwsUnavailableError):
         enricher.update_record(SESSION)

@@ -16,6 +16,7 @@ import pytest
 from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.archive import Archive, StoredObject
+from jaas_archive.choices import EVERYTHING
 from jaas_archive.crc import as_text
 from jaas_archive.enriching import LEASE_MS, Enricher
 from jaas_archive.events import read_event
@@ -229,7 +230,7 @@ def test_a_rebuilt_table_has_nothing_of_it(erased: World) -> None:
     for item in erased.items():
         erased.dynamodb.delete_item(TableName=TABLE, Key={name: {"S": item[name]} for name in ("pk", "sk")})
     archive, meetings = Archive(lambda: erased.s3, ARCHIVE), Meetings(erased.dynamodb, TABLE)
-    rebuilder = Rebuilder(archive, meetings, Enricher(archive, meetings))
+    rebuilder = Rebuilder(archive, meetings, Enricher(archive, meetings, EVERYTHING))
     for key in list(rebuilder.journals()):
         rebuilder.rebuild(key)
     assert traces_of(erased, words_of(TOM)) == set()

@@ -11,6 +11,7 @@ import jmespath
 import pytest
 
 from jaas_archive.archive import Archive
+from jaas_archive.choices import EVERYTHING
 from jaas_archive.enriching import Enricher
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage
@@ -74,7 +75,7 @@ def run(world: World, command: str) -> Any:
     ids="room day person words-of-a-person conversation there readme-room readme-conversation readme-open".split(),  # noqa: SIM905
 )
 def test_the_documented_queries_answer(world: World, command: str, answer: list[list[str]] | None) -> None:
-    enricher = Enricher(Archive(lambda: world.s3, ARCHIVE), Meetings(world.dynamodb, TABLE))
+    enricher = Enricher(Archive(lambda: world.s3, ARCHIVE), Meetings(world.dynamodb, TABLE), EVERYTHING)
     for document in documents():
         session_id = enricher.note(EventMessage(document, START_MS))
     enricher.update_record(session_id)

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaas_archive.archive import Archive, StoredObject
+from jaas_archive.choices import EVERYTHING
 from jaas_archive.enriching import Enricher
 from jaas_archive.errors import AwsUnavailableError
 from jaas_archive.events import read_event
 from jaas_archive.journal import read_journal
-from jaas_archive.kinds import announced_file
+from jaas_archive.kinds import announced_files
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage, FileChangedMessage
 from jaas_archive.rebuilding import Rebuilder
@@ -76,7 +77,7 @@ def archive_of(world: World) -> Archive:
 
 
 def enricher_of(world: World) -> Enricher:
-    return Enricher(archive_of(world), Meetings(world.dynamodb, TABLE))
+    return Enricher(archive_of(world), Meetings(world.dynamodb, TABLE), EVERYTHING)
 
 
 def news() -> list[Any]:
@@ -91,8 +92,7 @@ def tell(world: World, one: Any) -> str:
         return enricher.note(EventMessage(one, START_MS))
     announcement, content = one
     session_id = enricher.note(EventMessage(announcement, START_MS))
-    file = announced_file(read_event(announcement, received_at_ms=START_MS))
-    assert file
+    (file,) = announced_files(read_event(announcement, received_at_ms=START_MS))
     session = enricher.meetings.sessions.get(session_id)
     assert session
     body = json.dumps(content).encode()
@@ -346,7 +346,7 @@ def test_an_enricher_that_dies_before_the_page_leaves_it_to_the_next(world: Worl
         tell(world, one)
     dying = Archive(lambda: cast("Any", WatchedS3(world.s3, fails_for="meeting.html")), ARCHIVE)
     with pytest.raises(AwsUnavailableError):
-        Enricher(dying, Meetings(world.dynamodb, TABLE)).update_record(session_id)
+        Enricher(dying, Meetings(world.dynamodb, TABLE), EVERYTHING).update_record(session_id)
     assert int(version_of(world, "meeting.html")) < int(version_of(world, "meeting.json"))
     enricher_of(world).update_record(session_id)
     assert version_of(world, "meeting.html") == version_of(world, "meeting.json")
@@ -368,8 +368,8 @@ def test_a_burst_of_five_hundred_joins_is_one_rendering(world: World) -> None:
         session_id = enricher.note(EventMessage(joined, START_MS))
     watched = WatchedS3(world.s3)
     archive = Archive(lambda: cast("Any", watched), ARCHIVE)
-    Enricher(archive, Meetings(world.dynamodb, TABLE)).update_record(session_id)
-    Enricher(archive, Meetings(world.dynamodb, TABLE)).update_record(session_id)
+    Enricher(archive, Meetings(world.dynamodb, TABLE), EVERYTHING).update_record(session_id)
+    Enricher(archive, Meetings(world.dynamodb, TABLE), EVERYTHING).update_record(session_id)
     assert watched.puts == {"meeting.html": 1, "meeting.json": 1, "journal.jsonl.gz": 1}
     assert len(world.meeting()["people"]) == 500
 

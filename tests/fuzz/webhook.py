@@ -8,6 +8,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["jaas_archive"]):
+    from jaas_archive.choices import EVERYTHING
     from jaas_archive.credentials import Credentials
     from jaas_archive.receiving import Receiver, read_request
     from jaas_archive.signature import sign
@@ -39,7 +40,7 @@ class Kept:
 
 
 kept = Kept()
-receiver = Receiver(Secrets(), kept, kept, kept, 86400, frozenset(), clock=lambda: NOW)  # type: ignore[arg-type]
+receiver = Receiver(Secrets(), kept, kept, kept, EVERYTHING, 86400, frozenset(), clock=lambda: NOW)  # type: ignore[arg-type]
 
 
 def one_input(data: bytes) -> None:

@@ -12,6 +12,7 @@ from jaas_archive.conversation import Line
 from jaas_archive.events import milliseconds
 from jaas_archive.names import iso_time
 from jaas_archive.page import byte_size, clock, duration, hue, initials, render_page
+from local.jaas.small_files import make_screenshot
 from local.recording import make_small_recording
 from tests.page.conftest import Visit, record_of
 from tests.sample_meeting import ADA, MINUTE_MS, START_MS, Sample, event, participant
@@ -144,6 +145,45 @@ def test_no_request_leaves(visit: Visit) -> None:
     assert all(url.startswith("file:///") for url in visit.requests)
     names = {url.rpartition("/")[2] for url in visit.requests}
     assert names <= {"meeting.html", *(file["name"] for file in document["files"] if "name" in file)}
+
+
+def with_extras(visit: Visit) -> dict[str, Any]:
+    """A meeting with pictures of a shared screen and a document, which lie beside its page."""
+    document = sample_document()
+    (visit.folder / "screenshots").mkdir()
+    archived = {"status": "archived", "size": 1213, "checksum_crc32c": "AAAAAA=="}
+    for number in range(1, 7):
+        name = f"screenshots/2024062{number}.png"
+        (visit.folder / name).write_bytes(make_screenshot(number, slides=6))
+        picture = archived | {"kind": "screenshot", "id": str(number), "name": name, "content_type": "image/png"}
+        document["files"].append(picture | {"starts_at": iso_time(START_MS + number * 30_000)})
+    told = {"title": "Q3 <b>map</b>.pdf", "by": "Ada", "deleted_by": "Ben", "deleted_at": iso_time(START_MS)}
+    paper = {"kind": "document", "id": "d", "name": "documents/Q3.pdf", "content_type": "application/pdf"}
+    document["files"].append(archived | paper | told)
+    return document
+
+
+@pytest.mark.parametrize("visit", [DESKTOP, PHONE], indirect=True, ids=["desktop", "phone"])
+def test_the_shared_screen_is_a_gallery_and_documents_keep_their_names(visit: Visit) -> None:
+    visit.open(with_extras(visit))
+    visit.until("[...document.querySelectorAll('#shots img')].every(i => i.naturalWidth === 320)")
+    assert visit.page.locator("#shots span").all_inner_texts() == ["0:30", "1:00", "1:30", "2:00", "2:30", "3:00"]
+    assert visit.page.is_hidden("#shots-note")
+    paper = visit.page.locator(".files li").last
+    assert "Q3 <b>map</b>.pdf" in paper.inner_text()
+    assert "1 KB" in paper.inner_text()
+    assert "added by Ada" in paper.inner_text()
+    assert "Deleted in the meeting by Ben, kept here" in paper.inner_text()
+    assert visit.page.locator(".files li").count() == 6
+    assert Axe().run(visit.page).response["violations"] == []
+
+
+def test_without_the_pictures_the_page_says_where_they_are(visit: Visit) -> None:
+    document = with_extras(visit)
+    for picture in (visit.folder / "screenshots").iterdir():
+        picture.unlink()
+    visit.open(document)
+    visit.until("!document.getElementById('shots-note').hidden")
 
 
 ATTACKS = [

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jaas_archive.events import read_event
-from jaas_archive.kinds import AnnouncedFile, announced_file
+from jaas_archive.kinds import AnnouncedFile, announced_files
 
 EVENTS = Path(__file__).parents[2] / "events"
 HOUR_MS = 3_600_000
@@ -14,7 +14,7 @@ HOUR_MS = 3_600_000
 def announced(name: str, **data: Any) -> AnnouncedFile | None:
     document = json.loads((EVENTS / f"{name}.json").read_bytes())
     document["data"] |= data
-    return announced_file(read_event(document, received_at_ms=0))
+    return next(iter(announced_files(read_event(document, received_at_ms=0))), None)
 
 
 def recording(**data: Any) -> AnnouncedFile:

@@ -8,6 +8,8 @@ COMPLETE = {
     "WEBHOOK_SECRET_ARN": "arn",
     "SIGNATURE_TOLERANCE_SECONDS": "86400",
     "ALLOWED_APP_IDS": "one, two,",
+    "ALLOWED_LINK_ORIGINS": "https://*.oraclecloud.com",
+    "FILE_KINDS": "all",
     "ALLOWED_SOURCE_IPS": "",
     "CLAIM_BUCKET_NAME": "claims",
 }

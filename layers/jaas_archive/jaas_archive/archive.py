@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from botocore.exceptions import ClientError
+from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.aws import error_code, translated
 from jaas_archive.crc import as_text, combined, from_text
@@ -184,6 +185,25 @@ class Archive:
                 Bucket=self.bucket, Key=key, Body=content.encode(), ContentType="application/json", IfNoneMatch="*"
             )
         return key
+
+    def put_new(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str]) -> StoredObject:
+        """Store a small file that is at hand.
+
+        Raises:
+            KeyTakenError: the key is taken.
+        """
+        checksum = as_text(crc32c(body))
+        with translated("put a file"), _key_taken(key):
+            self.client().put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                Metadata=metadata,
+                ChecksumCRC32C=checksum,
+                IfNoneMatch="*",
+            )
+        return StoredObject(key, len(body), checksum, content_type, metadata)
 
     def put_versioned(self, key: str, body: bytes, *, content_type: str, version: int) -> None:
         """Write a document unless a newer version of it is there.

@@ -70,6 +70,7 @@ class Auditor:
     urgent_queue: Queue
     topic: Topic
     stack: str
+    file_kinds: frozenset[str]
     pending_ms: int
     silence_ms: int
     clock: Callable[[], float] = time.time
@@ -169,9 +170,10 @@ class Auditor:
         if now_ms < ended_at_ms + _AFTER_MEETING_MS:
             self.backlog.look_again(session, at_ms=ended_at_ms + _AFTER_MEETING_MS)
             return []
+        missing = missing_recordings(events, files) if "recording" in self.file_kinds else ()
         findings = [
             replace(finding, session_id=session.session_id, room=session.room)
-            for finding in (*unknown_files(events, files), *missing_recordings(events, files), *self._objects(files))
+            for finding in (*unknown_files(events, files), *missing, *self._objects(files))
         ]
         new = [noted for finding in findings if (noted := self._write_down(finding, now_ms))]
         self.backlog.finish(session)
@@ -226,7 +228,7 @@ class Auditor:
 def unknown_files(events: Iterable[JournaledEvent], files: Iterable[KnownFile]) -> Iterator[Finding]:
     """Files that events name and the table does not have."""
     known = {file.sort_key for file in files}
-    for name in sorted({event.file for event in events if event.file} - known):
+    for name in sorted({name for event in events for name in event.files} - known):
         yield Finding(FindingKind.FILE_UNKNOWN, "", name)
 
 

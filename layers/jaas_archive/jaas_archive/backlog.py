@@ -80,11 +80,11 @@ class DueSession:
 
 @dataclass(frozen=True, slots=True)
 class JournaledEvent:
-    """What the journal says of an event, without reading all of it; `file` is the sort key of the file it names."""
+    """What the journal says of an event, without reading all of it; `files` are the sort keys of the files it names."""
 
     type: str
     timestamp_ms: int
-    file: str
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,9 @@ class Backlog:
                 ":from": {"S": "EVENT#"},
                 ":to": {"S": "FILE#" + _AFTER_ALL_TEXT},
             },
-            ProjectionExpression="sk, #type, #timestamp, #file, kind, #status, #key, #size, starts_at",
+            ProjectionExpression="sk, #type, #timestamp, #files, kind, #status, #key, #size, starts_at",
             ExpressionAttributeNames={
-                f"#{name}": name for name in ("type", "timestamp", "file", "status", "key", "size")
+                f"#{name}": name for name in ("type", "timestamp", "files", "status", "key", "size")
             },
             ConsistentRead=True,
         )
@@ -334,7 +334,9 @@ def _due_session(item: Item) -> DueSession:
 
 
 def _journaled_event(values: dict[str, Any]) -> JournaledEvent:
-    return JournaledEvent(type=values["type"], timestamp_ms=int(values["timestamp"]), file=values.get("file", ""))
+    return JournaledEvent(
+        type=values["type"], timestamp_ms=int(values["timestamp"]), files=tuple(values.get("files", ()))
+    )
 
 
 def _known_file(values: dict[str, Any]) -> KnownFile:

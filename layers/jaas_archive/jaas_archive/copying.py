@@ -19,7 +19,13 @@ from fastcrc.crc32 import iscsi as crc32c
 from jaas_archive.archive import Archive, Part, PartLostError
 from jaas_archive.connections import Stop, StoppedError, Transport
 from jaas_archive.crc import as_text, combined
-from jaas_archive.errors import LinkRefusedError, MismatchError, SourceUnavailableError, TryLaterError
+from jaas_archive.errors import (
+    LinkRefusedError,
+    MismatchError,
+    NotAFileError,
+    SourceUnavailableError,
+    TryLaterError,
+)
 from jaas_archive.links import AllowedOrigins
 from jaas_archive.mp4 import Excerpt, seekable_file
 from jaas_archive.parts import LARGEST_FILE_BYTES, MIB, Parts, part_bytes
@@ -123,6 +129,27 @@ class Copier:
             except RangesIgnoredError:
                 job = replace(job, checkpoint=None, repeated=True, ranges=False)
         raise SourceUnavailableError("the file kept changing while it was copied")
+
+    def read(self, link: str, *, max_bytes: int, stop: Stop) -> bytes:
+        """The bytes of a small file, which is stored nowhere.
+
+        Raises:
+            HandOverError: the time is over.
+            NotAFileError: it is larger than that.
+            SourceUnavailableError: the source does not give it now.
+            LinkRefusedError: the link may not be fetched.
+        """
+        reader = SourceReader(self.origins, self.transport, stop)
+        buffer = memoryview(bytearray(max_bytes + 1))
+        try:
+            count = reader.open(link).read_into(buffer)
+        except StoppedError:
+            raise HandOverError from None
+        finally:
+            reader.close()
+        if count > max_bytes:
+            raise NotAFileError(f"the source sent more than {max_bytes} bytes")
+        return bytes(buffer[:count])
 
     def _attempt(self, job: Job, stop: Stop) -> Copied:
         reader = SourceReader(self.origins, self.transport, stop)

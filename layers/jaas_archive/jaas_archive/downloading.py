@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -12,7 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from jaas_archive.archive import Archive, StoredObject, ascii_metadata
 from jaas_archive.connections import Stop
-from jaas_archive.copying import Copier, Destination, HandOverError, Job
+from jaas_archive.copying import HEAD_BYTES, Copier, Destination, HandOverError, Job
 from jaas_archive.errors import (
     ArchiveError,
     AwsUnavailableError,
@@ -23,12 +24,14 @@ from jaas_archive.errors import (
     LinkRefusedError,
     MismatchError,
     NotAFileError,
+    SourceUnavailableError,
     TryLaterError,
 )
 from jaas_archive.events import Event, read_event
 from jaas_archive.files import FileRecord, FileStatus, file_sort_key
-from jaas_archive.formats import format_of, is_web_page
-from jaas_archive.kinds import AnnouncedFile, announced_file
+from jaas_archive.formats import format_of, is_image, is_web_page
+from jaas_archive.kinds import SCREENSHOT, AnnouncedFile, announced_files, listed_picture
+from jaas_archive.link_lists import MAX_LINKS, MAX_PAGES, ListedLink, read_page
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage, FileChangedMessage, encode
 from jaas_archive.mp4 import inspect_mp4
@@ -45,6 +48,10 @@ GRACE_SECONDS = 24 * 3600
 _ATTEMPTS = 3
 _SHORTEST_LIMIT_SECONDS = 60
 
+_PICTURES_AT_ONCE = 4
+_TRIES_OF_NO_PICTURE = 3
+"""An error page passes; what is no picture so often is a link to something else."""
+_MAX_LIST_BYTES = 8 << 20
 _PAGE_SUFFIXES = (".htm", ".html")
 _FIRST_BOXES = frozenset({b"ftyp", b"free", b"skip", b"wide", b"pdin", b"moov", b"mdat"})
 
@@ -76,7 +83,7 @@ class Downloader:
             TryLaterError: it did not work this time and may work later.
         """
         event = read_event(message.document, received_at_ms=message.received_at_ms)
-        file = announced_file(event)
+        file = next(iter(announced_files(event)), None)
         if file is None:
             raise InvalidMessageError("the download queue holds an event without a file")
         session = self.meetings.sessions.ensure(event)
@@ -90,7 +97,7 @@ class Downloader:
 
     def _copy(self, task: "_Task", stop: Stop) -> None:
         try:
-            stored = self._fetch(task, stop)
+            stored = self._fetch_list(task, stop) if task.file.kind.is_list else self._fetch(task, stop)
         except LinkRefusedError as error:
             self._give_up(task, FileStatus.REFUSED, str(error))
             raise
@@ -147,6 +154,100 @@ class Downloader:
                 seconds=copied.seconds,
             )
         raise AwsUnavailableError("the file's keys are taken by others")
+
+    def _fetch_list(self, task: "_Task", stop: Stop) -> StoredObject:
+        """Keep a list as it came and fetch every picture of it at once, since their links die soon.
+
+        Each try asks for the list anew. It is done when everything in it is.
+
+        Raises:
+            SourceUnavailableError: some pictures did not come.
+            LinkRefusedError: no link in it may be fetched.
+        """
+        stored, pictures = self._listed(task, stop)
+        with ThreadPoolExecutor(_PICTURES_AT_ONCE) as pool:
+            outcomes = list(pool.map(lambda picture: self._fetch_picture(task, picture, stop), pictures))
+        new = [one for one in outcomes if isinstance(one, FileRecord)]
+        metrics.add_metric("FilesArchived", MetricUnit.Count, len(new))
+        metrics.add_metric("BytesArchived", MetricUnit.Bytes, sum(one.size or 0 for one in new))
+        if new:
+            # One stands for all: the record is made anew from everything that is there.
+            self._tell(task.session, new[-1])
+        failures = [one for one in outcomes if isinstance(one, ArchiveError)]
+        for failure in failures:
+            if isinstance(failure, HandOverError):
+                raise failure
+        refused = [failure for failure in failures if isinstance(failure, LinkRefusedError)]
+        if refused and len(refused) == len(outcomes):
+            raise refused[0]
+        # A list may hold links to other things than pictures; those stay what they are.
+        given_up = refused + [
+            failure
+            for failure in failures
+            if isinstance(failure, NotAFileError) and task.record.tries >= _TRIES_OF_NO_PICTURE
+        ]
+        if given_up:
+            logger.warning("links of a list lead to no picture", session_id=task.session.id, links=len(given_up))
+        if left := [failure for failure in failures if failure not in given_up]:
+            raise SourceUnavailableError(f"{len(left)} of {len(outcomes)} screenshots did not come: {left[0]}")
+        return stored
+
+    def _listed(self, task: "_Task", stop: Stop) -> tuple[StoredObject, list[AnnouncedFile]]:
+        """The pictures that the list tells of, in the first of its forms that can be had; its pages are kept."""
+        for link in (task.file.link, *task.file.other_links):
+            try:
+                pages, links = self._pages(link, task.event.timestamp_ms, stop)
+            except (LinkDeadError, LinkRefusedError, NotAFileError):
+                if link == (task.file.link, *task.file.other_links)[-1]:
+                    raise
+                continue
+            if links:
+                break
+        stored = [self._keep_page(task, page, number) for number, page in enumerate(pages, 1)]
+        pictures = [
+            listed_picture(task.file, one.link, number, one.at_ms) for number, one in enumerate(links[:MAX_LINKS], 1)
+        ]
+        return stored[0], list({picture.id: picture for picture in pictures}.values())
+
+    def _pages(self, link: str, told_at_ms: int, stop: Stop) -> tuple[list[bytes], list[ListedLink]]:
+        pages: list[bytes] = []
+        links: dict[str, ListedLink] = {}
+        while link and len(pages) < MAX_PAGES and len(links) < MAX_LINKS:
+            content = self.copier.read(link, max_bytes=_MAX_LIST_BYTES, stop=stop)
+            if is_web_page(content):
+                raise NotAFileError("the source sent a web page instead of the list")
+            page = read_page(content, link, told_at_ms=told_at_ms)
+            # A next page that holds nothing new is no next page.
+            if pages and not any(one.link not in links for one in page.links):
+                break
+            pages.append(content)
+            links |= {one.link: one for one in page.links}
+            link = page.next_link
+        return pages, list(links.values())
+
+    def _keep_page(self, task: "_Task", content: bytes, number: int) -> StoredObject:
+        """Store a page as it came; the one of an earlier try stays."""
+        metadata = ascii_metadata({"file": task.identity, "session": task.session.id, "room": task.session.room})
+        content_type = format_of(content[:HEAD_BYTES])[1]
+        for second in (False, True):
+            key = task.key(f"_page{number}.json" if number > 1 else ".json", second=second)
+            try:
+                return self.archive.put_new(key, content, content_type=content_type, metadata=metadata)
+            except KeyTakenError:
+                if stored := self._own(task, key):
+                    return stored
+        raise AwsUnavailableError("the list's keys are taken by others")
+
+    def _fetch_picture(self, task: "_Task", picture: AnnouncedFile, stop: Stop) -> FileRecord | ArchiveError | None:
+        """Archive a picture of a list; None if it was there, or what went wrong."""
+        known = self.meetings.files.get(task.session.id, file_sort_key(picture))
+        if known and known.status is FileStatus.ARCHIVED:
+            return None
+        try:
+            stored = self._fetch(replace(task, file=picture), stop)
+            return self.meetings.files.add(task.session.id, picture, stored, now_ms=self._now_ms())
+        except ArchiveError as error:
+            return error
 
     def _end_if_too_late(self, task: "_Task", error: Exception, reason: str) -> None:
         """After the deadline a dead link is final; any other trouble may last a day longer, in case the link lives on.
@@ -276,6 +377,8 @@ class _Task:
             if kind.extension and kind.content_type
             else format_of(head, self.file.suffix)
         )
+        if kind is SCREENSHOT and not is_image(content_type):
+            raise NotAFileError("the source sent something that is no picture")
         seconds = self.file.duration_seconds
         metadata = {
             "file": self.identity,

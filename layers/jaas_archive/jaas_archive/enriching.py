@@ -14,12 +14,13 @@ from aws_lambda_powertools import Logger
 
 from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive, ObjectGoneError
+from jaas_archive.choices import Choice
 from jaas_archive.conversation import CHAT, SPEECH, Line, read_lines
 from jaas_archive.errors import InProgressError, InvalidMessageError
 from jaas_archive.events import Event, read_event, without_links
-from jaas_archive.files import FileRecord, FileStatus
+from jaas_archive.files import FileRecord, FileStatus, file_sort_key
 from jaas_archive.journal import JOURNAL_NAME, JOURNAL_TYPE, write_journal
-from jaas_archive.kinds import AnnouncedFile, announced_file
+from jaas_archive.kinds import AnnouncedFile, message_document
 from jaas_archive.meetings import JournalEntry, Meetings, StoredEvent, StoredRecords
 from jaas_archive.messages import EventMessage, FileChangedMessage
 from jaas_archive.notification import SUBJECT, notification
@@ -50,6 +51,7 @@ class Enricher:
 
     archive: Archive
     meetings: Meetings
+    choice: Choice
     listeners: Listeners | None = None
     announcements: Announcements | None = None
     clock: Callable[[], float] = time.time
@@ -134,13 +136,15 @@ class Enricher:
     def _note_event(self, message: EventMessage) -> str:
         event = read_event(message.document, received_at_ms=message.received_at_ms)
         session = self.meetings.sessions.ensure(event)
-        if file := announced_file(event):
-            self._keep_announcement(session.id, file, message)
+        files = self.choice.files_of(event)
+        for file in files:
+            alone = EventMessage(message_document(event, file), message.received_at_ms)
+            self._keep_announcement(session.id, file, alone)
         content = json.dumps(without_links(event.document), ensure_ascii=False, separators=(",", ":"))
         object_key = ""
         if len(content.encode()) > MAX_JOURNALED_BYTES:
             object_key = self.archive.put_event(session.folder, event, content)
-        entry = JournalEntry(event, message.received_at_ms, content, object_key)
+        entry = JournalEntry(event, message.received_at_ms, content, object_key, tuple(map(file_sort_key, files)))
         self.meetings.journal(session.id, [entry], [])
         return session.id
 

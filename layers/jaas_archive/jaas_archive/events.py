@@ -19,6 +19,47 @@ _LINK = re.compile(r"https?:\\?/\\?/[^\s\"'<>]+", re.IGNORECASE)
 LINK_REMOVED = "[link removed]"
 """Stands in the journal where an event held a link."""
 SETTINGS_PROVISIONING = "SETTINGS_PROVISIONING"
+DOCUMENTED_TYPES = frozenset(
+    {
+        "ROOM_CREATED",
+        "ROOM_DESTROYED",
+        "PARTICIPANT_JOINED",
+        "PARTICIPANT_LEFT",
+        "PARTICIPANT_JOINED_LOBBY",
+        "PARTICIPANT_LEFT_LOBBY",
+        "ROLE_CHANGED",
+        "RECORDING_STARTED",
+        "RECORDING_ENDED",
+        "RECORDING_UPLOADED",
+        "VIDEO_SEGMENT_UPLOADED",
+        "CHAT_UPLOADED",
+        "TRANSCRIPTION_UPLOADED",
+        "TRANSCRIPTION_CHUNK_RECEIVED",
+        "SCREEN_SHARING_HISTORY",
+        "DOCUMENT_ADDED",
+        "DOCUMENT_DELETED",
+        "RTCSTATS_UPLOADED",
+        "LIVE_STREAM_STARTED",
+        "LIVE_STREAM_ENDED",
+        "SIP_CALL_IN_STARTED",
+        "SIP_CALL_IN_ENDED",
+        "SIP_CALL_OUT_STARTED",
+        "SIP_CALL_OUT_ENDED",
+        "DIAL_IN_STARTED",
+        "DIAL_IN_ENDED",
+        "DIAL_OUT_STARTED",
+        "DIAL_OUT_ENDED",
+        "FEEDBACK",
+        "USAGE",
+        "SPEAKER_STATS",
+        "POLL_CREATED",
+        "POLL_ANSWER",
+        "REACTIONS",
+        "AGGREGATED_REACTIONS",
+        "SETTINGS_PROVISIONING",
+    }
+)
+"""The types that 8x8 documents (July 2026); others arrive too."""
 _MAX_DEPTH = 100
 """What walks through a document calls itself, and Python has an end to that."""
 _LONGEST_NUMBER = 300

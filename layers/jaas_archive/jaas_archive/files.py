@@ -174,6 +174,27 @@ class Files:
         with suppress(ConditionError):
             self.table.update(session_id, record.sort_key, values, remove=("lease_until",), **_still_ours(record))
 
+    def add(self, session_id: str, file: AnnouncedFile, stored: StoredObject, *, now_ms: int) -> FileRecord:
+        """Note a file that is archived and was not announced before."""
+        item = new_item(
+            session_id,
+            file_sort_key(file),
+            {
+                "kind": file.kind.name,
+                "id": file.id,
+                "status": FileStatus.ARCHIVED,
+                "deadline": file.deadline_ms,
+                "starts_at": file.starts_at_ms,
+                "tries": 1,
+                "announced_at": now_ms,
+                "archived_at": now_ms,
+                **_stored(stored),
+            },
+        )
+        with suppress(ConditionError):
+            self.table.put_new(item)
+        return file_of(item)
+
     def finish(self, session_id: str, sort_key: str, stored: StoredObject, *, now_ms: int) -> None:
         """The file is archived; its announcement is not needed any more."""
         self.table.update(

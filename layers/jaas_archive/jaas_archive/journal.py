@@ -51,6 +51,7 @@ def read_journal(content: bytes) -> Journal:
                     status = FileStatus(values["status"])
                     files.append(FileRecord(**_known(FileRecord, values | {"status": status, "checkpoint": None})))
                 case {"event": dict(values)}:
+                    values |= {"files": tuple(values.get("files", ()))}
                     events.append(StoredEvent(**_known(StoredEvent, values)))
     except (OSError, EOFError, TypeError, KeyError) as error:
         raise ValueError("not a journal of a session") from error

@@ -1,16 +1,20 @@
 """The registry of file kinds: for each event that carries a file, where its link, identity, name and lifetime are."""
 
 import hashlib
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from urllib.parse import quote, unquote, urlsplit
 
-from jaas_archive.events import LINK_REMOVED, Event, Json, milliseconds
+from jaas_archive.events import DOCUMENTED_TYPES, LINK_REMOVED, Event, Json, milliseconds, without_links
 from jaas_archive.names import compact_time, safe_file_stem, safe_name, suffix_of
 
 _HOUR_MS = 3_600_000
 LONGEST_LIFE_HOURS = 72
 """A queue keeps a message for two weeks, and no file of JaaS's lives longer than two days."""
 _LONGEST_TITLE = 1_000
+_WHOLE_LINK = re.compile(r"https?://\S+", re.IGNORECASE)
 _ASCII = "".join(map(chr, range(0x80)))
 
 
@@ -18,6 +22,7 @@ _ASCII = "".join(map(chr, range(0x80)))
 class FileKind:
     """One row of the registry.
 
+    The first of `link_fields` that holds a link counts; where the file is a list, the others are other forms of it.
     `identity` are the fields of `data` that tell two files of a session apart; where they are missing, and for kinds
     that have none, the object's name inside the link does. `stem` is the name in the session's folder without its
     extension, with `{time}`, `{id8}`, and `{title}` or `{file_name}` filled in. `extension` and `content_type` are None
@@ -27,7 +32,7 @@ class FileKind:
 
     name: str
     event_type: str
-    link_field: str
+    link_fields: tuple[str, ...]
     lifetime_hours: int
     stem: str
     identity: tuple[str, ...] = ()
@@ -36,13 +41,14 @@ class FileKind:
     time_field: str = "startTimestamp"
     title_fields: tuple[str, ...] = ()
     owner_field: str = ""
+    is_list: bool = False
 
 
 KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="recording",
         event_type="RECORDING_UPLOADED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="recording_{time}_{id8}",
         identity=("recordingSessionId", "startTimestamp"),
@@ -52,7 +58,7 @@ KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="chat",
         event_type="CHAT_UPLOADED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="chat",
         extension=".json",
@@ -61,14 +67,14 @@ KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="transcript",
         event_type="TRANSCRIPTION_UPLOADED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="transcript",
     ),
     FileKind(
         name="segment",
         event_type="VIDEO_SEGMENT_UPLOADED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="segments/segment_{time}_{id8}",
         identity=("recordingSessionId", "startTimestamp"),
@@ -78,7 +84,7 @@ KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="document",
         event_type="DOCUMENT_ADDED",
-        link_field="preAuthenticatedLink",
+        link_fields=("preAuthenticatedLink",),
         lifetime_hours=24,
         stem="documents/{file_name}",
         identity=("fileId",),
@@ -89,13 +95,34 @@ KINDS: tuple[FileKind, ...] = (
     FileKind(
         name="rtcstats",
         event_type="RTCSTATS_UPLOADED",
-        link_field="statsUrl",
+        link_fields=("statsUrl",),
         lifetime_hours=48,
         stem="rtcstats/{title}_{id8}",
         title_fields=("participantName", "endpointId"),
         owner_field="participantId",
     ),
+    FileKind(
+        name="screenshots",
+        event_type="SCREEN_SHARING_HISTORY",
+        link_fields=("preAuthenticatedLinkV2", "preAuthenticatedLink"),
+        lifetime_hours=24,
+        stem="screenshots/list_{time}",
+        # Its link names the session: a list that comes later may hold more.
+        identity=("linkExpiration",),
+        extension=".json",
+        content_type="application/json",
+        is_list=True,
+    ),
 )
+SCREENSHOT = FileKind(
+    name="screenshot", event_type="", link_fields=(), lifetime_hours=24, stem="screenshots/{time}_{id8}"
+)
+"""A picture of which a list tells, and no event."""
+OTHER = FileKind(name="other", event_type="", link_fields=(), lifetime_hours=24, stem="other/{title}_{time}_{id8}")
+"""What an event brings that 8x8 does not document."""
+KIND_NAMES = frozenset(kind.name for kind in (*KINDS, OTHER))
+MAX_OTHER_FILES = 50
+"""Of one event; links beyond are not followed."""
 _BY_EVENT_TYPE = {kind.event_type: kind for kind in KINDS}
 _BY_NAME = {kind.name: kind for kind in KINDS}
 
@@ -110,6 +137,7 @@ class AnnouncedFile:
     kind: FileKind
     id: str
     link: str
+    other_links: tuple[str, ...]
     deadline_ms: int
     stem: str
     suffix: str
@@ -120,12 +148,27 @@ class AnnouncedFile:
     starts_at_ms: int | None
 
 
-def announced_file(event: Event) -> AnnouncedFile | None:
-    """The file that the event carries; None if it carries none."""
-    kind = _BY_EVENT_TYPE.get(event.type)
-    link = event.fields.get(kind.link_field) if kind else None
-    if kind is None or not isinstance(link, str) or not link.strip() or link == LINK_REMOVED:
-        return None
+def message_document(event: Event, file: AnnouncedFile) -> dict[str, Json]:
+    """The event as it announces this file alone: what is not documented may bring several, each with its message."""
+    if file.kind is not OTHER:
+        return event.document
+    data = without_links(event.data)
+    # Nobody knows what place in such an event is the link's, so any is.
+    return event.document | {"data": (data if isinstance(data, dict) else {}) | {"link": file.link}}
+
+
+def announced_files(event: Event) -> tuple[AnnouncedFile, ...]:
+    """The files that the event carries: one, or as many as there are links in an event that is not documented."""
+    if kind := _BY_EVENT_TYPE.get(event.type):
+        links = [link for link in (_link(event.fields.get(name)) for name in kind.link_fields) if link]
+        return (_announced(event, kind, *links),) if links else ()
+    if event.type in DOCUMENTED_TYPES:
+        return ()
+    files = (_announced(event, OTHER, link) for link in islice(_links_in(event.data), MAX_OTHER_FILES))
+    return tuple({file.id: file for file in files}.values())
+
+
+def _announced(event: Event, kind: FileKind, link: str, *other_links: str) -> AnnouncedFile:
     fields = event.fields
     file_id, id8 = _identity(kind, fields, link)
     starts_at_ms = milliseconds(fields.get(kind.time_field))
@@ -134,12 +177,15 @@ def announced_file(event: Event) -> AnnouncedFile | None:
         expires_at_ms = event.timestamp_ms + kind.lifetime_hours * _HOUR_MS
     expires_at_ms = min(expires_at_ms, event.timestamp_ms + LONGEST_LIFE_HOURS * _HOUR_MS)
     title = next(filter(None, (_text(fields.get(name)) for name in kind.title_fields)), "")[:_LONGEST_TITLE]
-    takes_name = "{file_name}" in kind.stem
+    if kind is OTHER:
+        title, suffix = event.type, suffix_of(_object_name(link))
+    else:
+        suffix = suffix_of(title) if "{file_name}" in kind.stem else ""
     return AnnouncedFile(
         kind=kind,
         id=file_id,
-        # What is not ASCII in a link stands for its UTF-8, percent-encoded.
-        link=quote(link.strip(), safe=_ASCII),
+        link=link,
+        other_links=other_links,
         deadline_ms=expires_at_ms,
         stem=kind.stem.format(
             time=compact_time(starts_at_ms or event.timestamp_ms),
@@ -147,12 +193,26 @@ def announced_file(event: Event) -> AnnouncedFile | None:
             title=safe_name(title) if title else id8,
             file_name=safe_file_stem(title) if title else id8,
         ),
-        suffix=suffix_of(title) if takes_name else "",
+        suffix=suffix,
         title=title,
         owner_id=_text(fields.get(kind.owner_field)),
         announced_bytes=_whole_number(fields.get("fileSize")),
         duration_seconds=_number(fields.get("durationSec")),
         starts_at_ms=starts_at_ms,
+    )
+
+
+def listed_picture(listed: AnnouncedFile, link: str, number: int, at_ms: int | None) -> AnnouncedFile:
+    """The picture behind a link of a list: the number of the link names it where no time does."""
+    file_id, id8 = _identity(SCREENSHOT, {}, link)
+    return replace(
+        listed,
+        kind=SCREENSHOT,
+        id=file_id,
+        link=_link(link),
+        other_links=(),
+        stem=SCREENSHOT.stem.format(time=compact_time(at_ms) if at_ms else f"{number:04d}", id8=id8),
+        starts_at_ms=at_ms,
     )
 
 
@@ -170,6 +230,24 @@ def _identity(kind: FileKind, fields: Json, link: str) -> tuple[str, str]:
     told = "\n".join([*identity, _object_name(link)]).encode("utf-8", "replace")
     file_id = hashlib.sha256(told).hexdigest()[:32]
     return file_id, file_id[:8]
+
+
+def _link(value: object) -> str:
+    """A link; what is not ASCII in it stands for its UTF-8, percent-encoded."""
+    return quote(value.strip(), safe=_ASCII) if isinstance(value, str) and value != LINK_REMOVED else ""
+
+
+def _links_in(value: Json) -> Iterator[str]:
+    """Every text that is a link and nothing else."""
+    match value:
+        case str() if _WHOLE_LINK.fullmatch(value.strip()):
+            yield _link(value)
+        case list():
+            for element in value:
+                yield from _links_in(element)
+        case dict():
+            for element in value.values():
+                yield from _links_in(element)
 
 
 def _object_name(link: str) -> str:

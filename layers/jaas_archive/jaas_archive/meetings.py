@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaas_archive.events import Event, Json
-from jaas_archive.files import FileRecord, Files, file_item, file_of, file_sort_key
+from jaas_archive.files import FileRecord, Files, file_item, file_of
 from jaas_archive.items import Item, item_key, new_item, plain_values
-from jaas_archive.kinds import announced_file
 from jaas_archive.names import iso_time, safe_name
 from jaas_archive.sessions import Session, Sessions, folder_item, session_item
 from jaas_archive.table import Table
@@ -34,19 +33,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """An event in the journal; where it is too large for an item, `object_key` says where it lies."""
+    """An event in the journal; where it is too large for an item, `object_key` says where it lies.
+
+    `files` are the sort keys of the files it names.
+    """
 
     event: Event
     received_at_ms: int
     content: str
     object_key: str = ""
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
     """An event as the journal holds it: JSON text, or the key of the object that holds that.
 
-    `file` is the sort key of the file it names.
+    `files` are the sort keys of the files it names.
     """
 
     sort_key: str
@@ -54,7 +57,7 @@ class StoredEvent:
     received_at_ms: int
     content: str = ""
     object_key: str = ""
-    file: str = ""
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ class Meetings:
                     "received_at": event.received_at_ms,
                     "event": event.content,
                     "event_key": event.object_key,
-                    "file": event.file,
+                    "files": event.files or None,
                 },
             )
             for event in events
@@ -186,7 +189,6 @@ def message_name(timestamp_ms: int, number: int) -> str:
 def _journal_item(session_id: str, entry: JournalEntry) -> Item:
     event = entry.event
     key = safe_name(event.idempotency_key)
-    file = announced_file(event)
     return new_item(
         session_id,
         # Sent again, an event without a time of its own has to meet itself here.
@@ -198,7 +200,7 @@ def _journal_item(session_id: str, entry: JournalEntry) -> Item:
             "event": None if entry.object_key else entry.content,
             "event_key": entry.object_key,
             # The links in the stored text are removed, and some files are known only by them.
-            "file": file_sort_key(file) if file else None,
+            "files": entry.files or None,
         },
     )
 
@@ -211,5 +213,5 @@ def _entry(item: Item) -> StoredEvent:
         received_at_ms=int(values["received_at"]),
         content=values.get("event", ""),
         object_key=values.get("event_key", ""),
-        file=values.get("file", ""),
+        files=tuple(values.get("files", ())),
     )

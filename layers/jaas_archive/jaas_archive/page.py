@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from jaas_archive.events import Json, milliseconds
+from jaas_archive.kinds import SCREENSHOT
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ROWS_IN_CHUNK = 200
@@ -141,7 +142,13 @@ def view(document: Mapping[str, Json]) -> dict[str, Any]:
         "sources": Counter(row.source for row in rows),
         "polls": [_poll(poll) for poll in document["polls"]],
         "reactions": _reactions(document["reactions"]),
-        "files": [_file(file) for file in document["files"]],
+        "files": [_file(file) for file in document["files"] if file["kind"] != SCREENSHOT.name],
+        "archived": sum(file["status"] == "archived" for file in document["files"]),
+        "announced": len(document["files"]),
+        "screenshots": [
+            _screenshot(file, number, from_ms)
+            for number, file in enumerate(filter(_is_screenshot, document["files"]), start=1)
+        ],
         "unproven": sorted(document["coverage"]["confidence"].items()),
     }
 
@@ -305,13 +312,26 @@ def _reactions(told: Iterable[Mapping[str, Json]]) -> list[dict[str, Any]]:
     ]
 
 
+def _is_screenshot(file: Mapping[str, Json]) -> bool:
+    return bool(file["kind"] == SCREENSHOT.name and file["status"] == "archived" and file.get("name"))
+
+
+def _screenshot(file: Mapping[str, Json], number: int, from_ms: int) -> dict[str, str]:
+    """A picture that lies beside the page; without a time it has a number."""
+    time = clock((_ms(file["starts_at"]) - from_ms) / 1000) if "starts_at" in file else ""
+    return {"href": _href(file["name"]), "label": time or f"No. {number}"}
+
+
 def _file(file: Mapping[str, Json]) -> dict[str, Any]:
     status = file["status"]
     reason = file.get("reason", "")
     verdict = _VERDICTS.get(status, status)
     return {
         **file,
-        "shown_name": file.get("name") or f"{file['kind']} (not archived)",
+        "shown_name": (file.get("title") if file["kind"] == "document" else None)
+        or file.get("name")
+        or f"{file['kind']} (not archived)",
+        "icon": _icon(file),
         "href": _href(file["name"]) if file.get("name") else "",
         "shown_size": byte_size(file["size"]) if "size" in file else "",
         "shown_duration": duration(file["duration_seconds"]) if "duration_seconds" in file else "",
@@ -319,6 +339,15 @@ def _file(file: Mapping[str, Json]) -> dict[str, Any]:
         "lost": status in ("expired", "refused"),
         "verdict": f"{verdict}: {reason}" if reason and status != "archived" else verdict,
     }
+
+
+def _icon(file: Mapping[str, Json]) -> str:
+    content_type = file.get("content_type", "")
+    if file["kind"] in ("chat", "transcript"):
+        return "talk"
+    if content_type.startswith(("video/", "audio/")) or file["kind"] in ("recording", "segment"):
+        return "film"
+    return "picture" if content_type.startswith("image/") else "paper"
 
 
 def _href(name: str) -> str:

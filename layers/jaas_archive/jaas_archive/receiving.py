@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from jaas_archive.aws import translated
+from jaas_archive.choices import Choice
 from jaas_archive.credentials import Credentials, read_credentials
 from jaas_archive.errors import (
     ArchiveError,
@@ -21,7 +22,7 @@ from jaas_archive.errors import (
     SignatureError,
 )
 from jaas_archive.events import is_settings_request, parse_body, read_event
-from jaas_archive.kinds import announced_file
+from jaas_archive.kinds import OTHER, message_document
 from jaas_archive.messages import EventMessage, RawMessage
 from jaas_archive.queues import ClaimBucket, Queue, fit
 from jaas_archive.signature import SignatureHeader, verify
@@ -144,6 +145,7 @@ class Receiver:
     meeting_queue: Queue
     download_queue: Queue
     claims: ClaimBucket
+    choice: Choice
     signature_tolerance_seconds: int
     allowed_app_ids: frozenset[str]
     allowed_sources: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -225,8 +227,9 @@ class Receiver:
             raise NotAllowedError("this archive does not serve this app; compare AllowedAppIds")
         body = fit(EventMessage(document, received_at_ms), self.claims)
         self.meeting_queue.send(body)
-        if announced_file(event):
-            self.download_queue.send(body)
+        for file in self.choice.files_of(event):
+            alone = EventMessage(message_document(event, file), received_at_ms)
+            self.download_queue.send(fit(alone, self.claims) if file.kind is OTHER else body)
         return Answer(
             HTTPStatus.ACCEPTED,
             {"status": "accepted"},

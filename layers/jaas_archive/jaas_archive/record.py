@@ -12,7 +12,7 @@ from jaas_archive.attendance import seconds_present
 from jaas_archive.authors import Author, Confidence, directory
 from jaas_archive.captions import Caption, web_vtt
 from jaas_archive.conversation import SPEECH, Line, filled_in, live_lines, numbered
-from jaas_archive.events import Event, Json
+from jaas_archive.events import DOCUMENTED_TYPES, Event, Json
 from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.kinds import KINDS
 from jaas_archive.meetings import message_name
@@ -30,9 +30,9 @@ _MAX_KEY_BYTES = 900
 """A sort key holds 1,024."""
 _DAY_MS = 86_400_000
 _MAX_DAYS = 31
-# What may come, or be told, long after the meeting.
+# What may come, or be told, long after the meeting; nobody knows of types that are not documented.
 _AFTERMATH = frozenset(
-    {"SPEAKER_STATS", "AGGREGATED_REACTIONS", "FEEDBACK", "USAGE", "SETTINGS_PROVISIONING", "CERTIFIED_REC_UPLOADED"}
+    {"SPEAKER_STATS", "AGGREGATED_REACTIONS", "FEEDBACK", "USAGE", "SETTINGS_PROVISIONING"}
     | {"SCREEN_SHARING_HISTORY", "DOCUMENT_DELETED"}
     | {kind.event_type for kind in KINDS}
 )
@@ -118,7 +118,7 @@ def make_record(
             },
             "people": people.entries(),
             "participants": [_participant_entry(one) for one in known],
-            "files": [_file_entry(session, file, there, deleted) for file in files],
+            "files": [_file_entry(session, file, there, deleted) for file in sorted(files, key=_file_order)],
             "messages": [_message_entry(message) for message in counting],
             "polls": [
                 {
@@ -298,7 +298,7 @@ def _captions(messages: Sequence[_Message], files: Sequence[FileRecord]) -> dict
 
 def _duration(session: Session, events: Sequence[Event]) -> tuple[int, int]:
     """From when to when the meeting went on; an archive that hears of it late does not make it longer."""
-    meeting = [event for event in events if event.type not in _AFTERMATH] or list(events)
+    meeting = [event for event in events if event.type in DOCUMENTED_TYPES - _AFTERMATH] or list(events)
     times = [event.timestamp_ms for event in meeting] or [session.started_at_ms]
     started = [event.timestamp_ms for event in meeting if event.type == "ROOM_CREATED" and not _is_breakout(event)]
     ended = [event.timestamp_ms for event in meeting if event.type == "ROOM_DESTROYED" and not _is_breakout(event)]
@@ -374,6 +374,11 @@ def _file_entry(session: Session, file: FileRecord, there: Guests, deleted: Mapp
             "reason": file.reason,
         }
     )
+
+
+def _file_order(file: FileRecord) -> tuple[str, int, str]:
+    """By kind, then by time."""
+    return file.kind, file.starts_at_ms or 0, file.sort_key
 
 
 def _seconds(file: FileRecord) -> float | None:

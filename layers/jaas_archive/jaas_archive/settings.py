@@ -49,6 +49,8 @@ class ReceiverSettings(_Settings):
     webhook_secret_arn: str
     signature_tolerance_seconds: int
     allowed_app_ids: frozenset[str]
+    allowed_link_origins: frozenset[str]
+    file_kinds: frozenset[str]
     allowed_source_ips: frozenset[str]
     claim_bucket_name: str
 
@@ -76,6 +78,8 @@ class EnricherSettings(_Settings):
     meetings_table_name: str
     meeting_queue_url: str
     meeting_dead_letter_queue_url: str
+    allowed_link_origins: frozenset[str]
+    file_kinds: frozenset[str]
     meeting_topic_arn: str
     meeting_event_bus: str
     claim_bucket_name: str
@@ -93,5 +97,6 @@ class AuditorSettings(_Settings):
     claim_bucket_name: str
     alarm_topic_arn: str
     stack: str
+    file_kinds: frozenset[str]
     pending_hours: int
     silence_hours: int

@@ -19,6 +19,14 @@
     zone.textContent = parts.find((part) => part.type === "timeZoneName").value;
   }
 
+  // Opened without its neighbours, as from the S3 console, the page has no pictures to show.
+  const shots = $("shots");
+  if (shots) {
+    const missing = () => { shots.hidden = true; $("shots-note").hidden = false; };
+    shots.addEventListener("error", missing, true);
+    if ([...shots.querySelectorAll("img")].some((image) => image.complete && !image.naturalWidth)) missing();
+  }
+
   const lines = $("lines");
   if (!lines) return;
   const rows = [...lines.querySelectorAll("li")];

@@ -6,6 +6,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -45,7 +46,9 @@ class Fault:
 
     If it is `hidden`, AWS does what it was asked, and only the caller does not hear of that. With `reset_after_bytes`
     the connection is reset: after so much of the request's body, or if hidden, of the answer's. `answer` makes an
-    answer of its own out of the request's body.
+    answer of its own out of the request's body. An `early` answer comes before the body and ends the connection; one
+    that is `broken_off` ends it in the middle of a chunk. With `bytes_per_second` nothing fails, but the body is taken
+    slowly.
     """
 
     status: int = 503
@@ -53,6 +56,9 @@ class Fault:
     hidden: bool = False
     reset_after_bytes: int | None = None
     answer: Callable[[bytes], bytes] | None = None
+    early: bool = False
+    broken_off: bool = False
+    bytes_per_second: int | None = None
 
 
 type Amend = Callable[[Call, bytes, bytes], bytes]
@@ -108,14 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         call = _call(self.command, self.path, dict(self.headers.items()))
         fault = self.owner.take(call)
-        length = int(self.headers.get("Content-Length") or 0)
-        if fault and fault.reset_after_bytes is not None and not fault.hidden:
-            self.rfile.read(min(length, fault.reset_after_bytes))
-            self._reset()
+        body = self._receive(fault)
+        if body is None:
             return
-        body = self.rfile.read(length)
-        if len(body) < length:
-            return
+        if fault and fault.bytes_per_second:
+            fault = None
         if fault is None or fault.hidden:
             try:
                 status, headers, answer = self._forward(call, body)
@@ -135,6 +138,38 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer[: fault.reset_after_bytes] if fault else answer)
         if fault and fault.reset_after_bytes is not None:
             self._reset()
+
+    def _receive(self, fault: Fault | None) -> bytes | None:
+        """The request's body; None if there is nobody left who could be answered."""
+        length = int(self.headers.get("Content-Length") or 0)
+        if fault is None:
+            whole = self.rfile.read(length)
+            return whole if len(whole) == length else None
+        if fault.early:
+            self.close_connection = True
+            return b""
+        if fault.reset_after_bytes is not None and not fault.hidden:
+            self.rfile.read(min(length, fault.reset_after_bytes))
+            self._reset()
+            return None
+        body = self._receive_slowly(length, fault.bytes_per_second) if fault.bytes_per_second else self._receive(None)
+        if fault.broken_off:
+            self.send_response(fault.status)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"40\r\n<Error>")
+            self.close_connection = True
+            return None
+        return body
+
+    def _receive_slowly(self, length: int, bytes_per_second: int) -> bytes | None:
+        # Else a large part of the body would be on its way at once.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        body = b""
+        while len(body) < length and (piece := self.rfile.read(min(length - len(body), bytes_per_second // 10))):
+            body += piece
+            time.sleep(0.1)
+        return body if len(body) == length else None
 
     def _forward(self, call: Call, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection(self.owner.netloc, timeout=_TIMEOUT_SECONDS)

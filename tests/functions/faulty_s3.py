@@ -38,6 +38,8 @@ class FaultyS3:
     def __init__(self, upstream: str) -> None:
         self.requests: list[tuple[str, str]] = []
         self.locked = False
+        self.last_body = b""
+        """As it came: in chunks."""
         self._orders: list[Order] = []
         self._checksums: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -66,9 +68,10 @@ class FaultyS3:
         return None
 
     def _with_checksums(self, call: Call, body: bytes, answer: bytes) -> bytes:
+        self.last_body = body
         query = parse_qs(urlsplit(call.target).query)
         if call.method == "PUT" and "partNumber" in query:
-            self._checksums[query["partNumber"][0]] = as_text(crc32c(body))
+            self._checksums[query["partNumber"][0]] = as_text(crc32c(_unframed(body)))
         if call.method != "GET" or "uploadId" not in query:
             return answer
         return re.sub(
@@ -83,3 +86,9 @@ class FaultyS3:
 
     def __exit__(self, *error: object) -> None:
         self._proxy.__exit__(*error)
+
+
+def _unframed(body: bytes) -> bytes:
+    """What a body in one chunk holds."""
+    size, _, rest = body.partition(b"\r\n")
+    return rest[: int(size, 16)]

@@ -17,10 +17,12 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
+from fastcrc.crc32 import iscsi as crc32c
 
 from jaas_archive.archive import Archive
 from jaas_archive.connections import Stop, Transport
 from jaas_archive.copying import Copied, Copier, Destination, HandOverError, Job
+from jaas_archive.crc import as_text
 from jaas_archive.errors import AwsUnavailableError, LinkRefusedError, MismatchError, SourceUnavailableError
 from jaas_archive.links import parse_origins
 from jaas_archive.mp4 import inspect_mp4
@@ -94,8 +96,9 @@ class Bench:
         self.checkpoint = checkpoint
         self.saved.append(checkpoint)
 
-    def check(self, content: bytes = CONTENT) -> None:
+    def check(self, content: bytes = CONTENT, copied: Copied | None = None) -> None:
         """One object, equal to the source, and no upload left behind."""
+        assert copied is None or (copied.size, copied.checksum) == (len(content), as_text(crc32c(content)))
         stored = self.world.s3.get_object(Bucket=ARCHIVE, Key=KEY)["Body"].read()
         assert hashlib.sha256(stored).hexdigest() == hashlib.sha256(content).hexdigest()
         assert self.uploads() == []
@@ -119,9 +122,7 @@ def link(files: FileServer) -> Link:
 
 
 def test_copies_in_parts_and_proves_the_whole(bench: Bench, link: Link) -> None:
-    copied = bench.copy(link)
-    bench.check()
-    assert copied.size == SIZE
+    bench.check(copied=bench.copy(link))
     assert bench.parts_sent() == 6
 
 
@@ -198,10 +199,16 @@ def test_a_file_that_became_small_midway_leaves_no_upload(bench: Bench, link: Li
     bench.check(b"small")
 
 
-def test_a_file_that_keeps_changing_is_refused_for_now(bench: Bench, link: Link) -> None:
+def test_a_file_whose_version_keeps_changing_is_copied_in_one_go(bench: Bench, link: Link) -> None:
     link.faults.always(Changed())
-    with pytest.raises(SourceUnavailableError, match="kept changing"):
-        bench.copy(link)
+    bench.copy(link)
+    bench.check()
+
+
+def test_ranges_that_do_not_tell_their_version_are_not_trusted(bench: Bench, link: Link) -> None:
+    link.faults.then().then(Header("ETag", None)).then().then(Header("ETag", None))
+    bench.copy(link)
+    bench.check()
 
 
 def test_a_source_without_ranges_is_copied_in_one_go(bench: Bench, link: Link) -> None:
@@ -340,7 +347,42 @@ def test_an_object_is_never_replaced(bench: Bench, link: Link, files: FileServer
         bench.copy(files.publish(b"x" * SIZE, name="other"))
     with pytest.raises(KeyTakenError):
         bench.copy(files.publish(b"small", name="small"))
-    assert bench.world.s3.get_object(Bucket=ARCHIVE, Key=KEY)["Body"].read() == CONTENT
+    bench.check()
+
+
+def test_a_file_of_no_bytes_is_one_end_of_all_chunks(bench: Bench, files: FileServer) -> None:
+    assert bench.copy(files.publish(b"", name="nothing")).size == 0
+    bench.check(b"")
+    assert bench.s3.last_body == b"0\r\nx-amz-checksum-crc32c:AAAAAA==\r\n\r\n"
+
+
+def test_an_answer_that_comes_before_the_body_was_sent_is_heard(bench: Bench, files: FileServer) -> None:
+    bench.s3.fail(lambda method, _: method == "PUT", status=412, code="PreconditionFailed", times=99, early=True)
+    with pytest.raises(KeyTakenError):
+        bench.copy(files.publish(CONTENT[: 16 * MIB], name="file"))
+    assert len(bench.s3.requests) == 1
+
+
+def test_a_copy_whose_key_is_taken_leaves_no_upload(bench: Bench, link: Link) -> None:
+    bench.s3.fail(is_complete, status=412, code="PreconditionFailed")
+    with pytest.raises(KeyTakenError):
+        bench.copy(link)
+    assert (bench.uploads(), bench.checkpoint) == ([], None)
+
+
+def test_an_answer_of_s3_that_breaks_off_is_asked_for_again(bench: Bench, link: Link) -> None:
+    fault = bench.s3.fail(is_part, status=503, times=3, broken_off=True)
+    bench.copy(link)
+    bench.check()
+    assert fault.seen == 3
+
+
+def test_a_slow_sink_gets_all_of_a_file_that_is_one_request(bench: Bench, files: FileServer) -> None:
+    """No stretch of the body takes longer than the time-out, though all of it does."""
+    fault = bench.s3.fail(lambda method, _: method == "PUT", bytes_per_second=5 * MIB)
+    bench.copy(files.publish(CONTENT[: 15 * MIB], name="file"), timeout_seconds=1.5)
+    bench.check(CONTENT[: 15 * MIB])
+    assert (fault.seen, len(bench.s3.requests)) == (1, 1)
 
 
 @pytest.mark.parametrize("size", [1000, SIZE])
@@ -362,12 +404,12 @@ def test_a_copy_that_is_handed_over_again_and_again_is_a_normal_copy(bench: Benc
 
         bench.s3.fail(stops)
         try:
-            copier.copy(bench.job(link), stop=stop)
+            copied = copier.copy(bench.job(link), stop=stop)
         except HandOverError:
             hand_overs += 1
             continue
         break
-    bench.check()
+    bench.check(copied=copied)
     assert hand_overs >= 4
     assert len([saved for saved in bench.saved if saved]) == 1
 

@@ -203,16 +203,29 @@ class Connection:
                 if body_bytes is not None:
                     http.putheader("Content-Length", str(body_bytes))
                 http.endheaders()
-            pace = Pace(self.transport, self.stop)
-            for piece in body:
-                with broken():
-                    http.send(piece)
-                pace.moved(len(piece))
+            pace, hung_up = Pace(self.transport, self.stop), False
+            try:
+                for piece in body:
+                    self._send_piece(http, piece, pace)
+            except ConnectionError:
+                # The other side may have answered before it had the whole body: S3 refuses some requests so.
+                hung_up = True
             with broken():
-                return http.getresponse()
+                response = http.getresponse()
         except BaseException:
             self.close()
             raise
+        response.will_close |= hung_up
+        return response
+
+    @staticmethod
+    def _send_piece(http: HTTPConnection, piece: memoryview | bytes, pace: Pace) -> None:
+        """Send a piece in stretches, each of which has to be gone within the time-out."""
+        for start in range(0, len(piece), _CHECKED_BYTES):
+            stretch = piece[start : start + _CHECKED_BYTES]
+            with broken(but=ConnectionError):
+                http.send(stretch)
+            pace.moved(len(stretch))
 
     def body(self, response: HTTPResponse) -> Body:
         """The body of an answer."""
@@ -261,10 +274,15 @@ class Connection:
 
 
 @contextmanager
-def broken() -> Iterator[None]:
-    """Raise ConnectionBrokenError for what sockets, TLS and HTTP raise: their texts may hold the URL, a credential."""
+def broken(*, but: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+    """Raise ConnectionBrokenError for what sockets, TLS and HTTP raise: their texts may hold the URL, a credential.
+
+    `but` passes through.
+    """
     try:
         yield
+    except but:
+        raise
     except (OSError, HTTPException, ValueError) as error:
         raise ConnectionBrokenError(type(error).__name__) from None
 

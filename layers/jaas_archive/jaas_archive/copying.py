@@ -31,7 +31,7 @@ from jaas_archive.mp4 import Excerpt, seekable_file
 from jaas_archive.parts import LARGEST_FILE_BYTES, MIB, Parts, part_bytes
 from jaas_archive.ranges import RangeReader
 from jaas_archive.source import FileInfo, RangesIgnoredError, SourceChangedError, SourceReader, Stream
-from jaas_archive.uploads import Body, BucketAddress, Checkpoint, Uploader
+from jaas_archive.uploads import Body, BucketAddress, Checkpoint, KeyTakenError, Uploader
 from jaas_archive.workers import run_workers
 
 HEAD_BYTES = 1 << 12
@@ -41,6 +41,8 @@ SINGLE_PUT_BYTES = 16 * MIB
 """Up to here a file is one buffer, one request to the source and one to S3."""
 WORKERS = 8
 _RESTARTS = 3
+_CHANGES = 2
+"""A file that changed so often while it was copied in parts is copied in one go."""
 
 
 class HandOverError(TryLaterError):
@@ -119,16 +121,18 @@ class Copier:
             UploadGoneError: the upload was completed, or given up, by somebody else.
             AwsUnavailableError: S3 failed, again and again.
         """
-        for _ in range(_RESTARTS):
+        changes = 0
+        while True:
             try:
                 return self._attempt(job, stop or Stop())
             except StoppedError:
                 raise HandOverError from None
             except SourceChangedError:
-                job = replace(job, checkpoint=None, repeated=True)
+                # However often the file changes, or only its ETag does: one answer is one version of it.
+                changes += 1
+                job = replace(job, checkpoint=None, repeated=True, ranges=changes < _CHANGES)
             except RangesIgnoredError:
                 job = replace(job, checkpoint=None, repeated=True, ranges=False)
-        raise SourceUnavailableError("the file kept changing while it was copied")
 
     def read(self, link: str, *, max_bytes: int, stop: Stop) -> bytes:
         """The bytes of a small file, which is stored nowhere.
@@ -225,7 +229,7 @@ class Copier:
                 return Copied(destination, length, checksum)
             except PartLostError:
                 continue
-            except MismatchError:
+            except (KeyTakenError, MismatchError):
                 self._forget(job, checkpoint)
                 raise
         self._forget(job, checkpoint)

@@ -120,13 +120,15 @@ class Downloader:
 
     def _fetch(self, task: "_Task", stop: Stop, *, aside: bool = False) -> StoredObject:
         """Copy the file to its key; where another file has that, to its second one."""
+        if not aside and task.lies_aside:
+            raise MismatchError(task.record.reason)
         if not aside and (stored := self._stored_before(task)):
             return stored
         job = Job(
             link=task.file.link,
             destination=lambda info, head: task.destination(info, head, second=False, aside=aside),
             checkpoint=task.record.checkpoint,
-            save=lambda checkpoint: self.meetings.files.note_upload(task.session.id, task.record.sort_key, checkpoint),
+            save=lambda checkpoint: self.meetings.files.note_upload(task.session.id, task.record, checkpoint),
             repeated=task.record.tries > 1,
             inspect=task.inspect,
             verify=not aside,
@@ -274,9 +276,7 @@ class Downloader:
         if task.record.tries <= 1:
             return None
         if task.record.checkpoint:
-            key = task.record.checkpoint.key
-            # What lies aside is not the file: whoever stored it there has yet to say that it was given up.
-            return None if key.startswith(task.key("", aside=True)) else self._own(task, key)
+            return self._own(task, task.record.checkpoint.key)
         return self._own(task, task.key(task.file.kind.extension)) if task.file.kind.extension else None
 
     def _own(self, task: "_Task", key: str) -> StoredObject | None:
@@ -288,7 +288,9 @@ class Downloader:
         try:
             stored = self._fetch(task, stop, aside=True)
         except TryLaterError as error:
-            self._release(task, str(error))
+            self._end_if_too_late(task, error, reason)
+            # Whoever goes on with it gives this reason.
+            self._release(task, reason)
             return error
         self._give_up(task, FileStatus.REFUSED, reason, kept=stored)
         return FileLostError(reason)
@@ -350,6 +352,12 @@ class _Task:
     def superseded(self) -> bool:
         """Whether a later event told of a link that lives longer."""
         return self.record.deadline_ms > self.file.deadline_ms
+
+    @property
+    def lies_aside(self) -> bool:
+        """Whether an earlier invocation found the file wrong for the second time, and began to keep it aside."""
+        checkpoint = self.record.checkpoint
+        return checkpoint is not None and checkpoint.key.startswith(self.key("", aside=True))
 
     @property
     def identity(self) -> str:

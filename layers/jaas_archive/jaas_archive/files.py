@@ -1,6 +1,6 @@
 """Files in the table: what JaaS announced, who copies it, and what became of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -151,17 +151,18 @@ class Files:
         Raises:
             InProgressError: another has claimed the copy meanwhile.
         """
-        try:
-            self.table.update(session_id, record.sort_key, {"lease_until": until_ms}, **_still_ours(record))
-        except ConditionError:
-            raise InProgressError("another invocation copies this file") from None
+        self._update_ours(session_id, record, {"lease_until": until_ms})
 
-    def note_upload(self, session_id: str, sort_key: str, checkpoint: Checkpoint | None) -> None:
-        """Note the upload that a copy goes on with, or that there is none."""
+    def note_upload(self, session_id: str, record: FileRecord, checkpoint: Checkpoint | None) -> None:
+        """Note the upload that the copy of that claim goes on with, or that there is none.
+
+        Raises:
+            InProgressError: another has claimed the copy meanwhile.
+        """
         values = {name: None if checkpoint is None else getattr(checkpoint, field) for name, field in _UPLOAD.items()}
-        self.table.update(
+        self._update_ours(
             session_id,
-            sort_key,
+            record,
             {name: value for name, value in values.items() if value is not None},
             remove=[name for name, value in values.items() if value is None],
         )
@@ -194,6 +195,14 @@ class Files:
         with suppress(ConditionError):
             self.table.put_new(item)
         return file_of(item)
+
+    def _update_ours(
+        self, session_id: str, record: FileRecord, values: Mapping[str, Json], *, remove: Sequence[str] = ()
+    ) -> None:
+        try:
+            self.table.update(session_id, record.sort_key, values, remove=remove, **_still_ours(record))
+        except ConditionError:
+            raise InProgressError("another invocation copies this file") from None
 
     def finish(self, session_id: str, sort_key: str, stored: StoredObject, *, now_ms: int) -> None:
         """The file is archived; its announcement is not needed any more."""

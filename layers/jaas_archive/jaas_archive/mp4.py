@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     type Fill = Callable[[memoryview, int], None]
 
 _NEEDED_BOXES = {b"moov", b"mdat"}
-_NEEDED_TO_READ = {b"ftyp", b"moov"}
 _HEADER_BYTES = 8
 _LONGEST_HEADER_BYTES = 16
-_MAX_BOXES = 1_000_000
-_MAX_BOXES_OF_EXCERPT = 10_000
-_MAX_EXCERPT_BYTES = 64 << 20
+_MAX_BOXES = 4_000
+"""A file in more fragments is not walked to its end: each may cost a request, and a long one has tens of thousands."""
+_MAX_EXCERPT_BYTES = 32 << 20
 """The index of ten hours is some 20 MiB."""
 _TOLERATED_SECONDS = 60.0
 _TOLERATED_SHARE = 0.1
@@ -33,13 +32,9 @@ def inspect_mp4(file: BinaryIO, length: int, *, announced_seconds: float | None)
     Raises:
         MismatchError: a box is missing or cut, or the duration is far from what was announced.
     """
-    _check_boxes(file, length)
-    file.seek(0)
-    try:
-        seconds = TinyTag.get(filename="recording.mp4", file_obj=file, tags=False).duration
-    except TinyTagException as error:
-        raise MismatchError("the MP4 cannot be read") from error
-    # A file in fragments does not say how long it is.
+    boxes = _check_boxes(file, length)
+    # The index of a file in fragments knows at most the first of them.
+    seconds = None if b"moof" in boxes else _seconds(file, boxes[b"moov"])
     if not seconds:
         return None
     if announced_seconds:
@@ -49,9 +44,30 @@ def inspect_mp4(file: BinaryIO, length: int, *, announced_seconds: float | None)
     return round(seconds, 3)
 
 
-def _check_boxes(file: BinaryIO, length: int) -> None:
-    """Walk the top-level boxes."""
-    seen: set[bytes] = set()
+def _seconds(file: BinaryIO, index: range) -> float | None:
+    """How long a file plays by its index, the stretch of its `moov` box."""
+    failures: list[Exception] = []
+
+    def fill(view: memoryview, start: int) -> None:
+        try:
+            file.seek(index.start + start)
+            view[:] = file.read(len(view))
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    try:
+        return TinyTag.get("index.mp4", seekable_file(len(index), fill), tags=False, check_magic_bytes=False).duration
+    except TinyTagException as error:
+        # TinyTag takes whatever is raised while it reads for a fault of the file.
+        if failures:
+            raise failures[0] from None
+        raise MismatchError("the MP4 cannot be read") from error
+
+
+def _check_boxes(file: BinaryIO, length: int) -> dict[bytes, range]:
+    """Walk the top-level boxes; where the first of each kind is."""
+    seen: dict[bytes, range] = {}
     position = 0
     for _ in range(_MAX_BOXES):
         if position >= length:
@@ -64,12 +80,15 @@ def _check_boxes(file: BinaryIO, length: int) -> None:
         size = size or length - position
         if size < _HEADER_BYTES:
             raise MismatchError("the MP4 has a box of no size")
-        seen.add(kind)
+        seen.setdefault(kind, range(position, position + size))
         position += size
+    else:
+        position = length if b"moof" in seen else position
     if position != length:
         raise MismatchError(f"the MP4's boxes reach to byte {position} of {length}")
-    if missing := _NEEDED_BOXES - seen:
+    if missing := _NEEDED_BOXES - seen.keys():
         raise MismatchError(f"the MP4 has no {b', '.join(sorted(missing)).decode()}")
+    return seen
 
 
 def _box(header: bytes) -> tuple[bytes, int] | None:
@@ -94,6 +113,7 @@ class Excerpt:
         self.length = 0
         self._kept: list[tuple[int, bytearray]] = []
         self._keep_to = self._box_end = 0
+        self._may_keep = _MAX_EXCERPT_BYTES
 
     def feed(self, piece: memoryview) -> None:
         """Take the next bytes of the file."""
@@ -118,10 +138,11 @@ class Excerpt:
             return
         kind, size = box
         # What cannot be a box ends the walk here, and what is read of it says so later.
-        is_broken = 0 < size < _HEADER_BYTES or len(self._kept) > _MAX_BOXES_OF_EXCERPT
+        is_broken = 0 < size < _HEADER_BYTES or len(self._kept) > _MAX_BOXES
         self._box_end = start + size if size and not is_broken else sys.maxsize
-        if kind in _NEEDED_TO_READ and size <= _MAX_EXCERPT_BYTES:
-            self._keep_to = self._box_end
+        if kind == b"moov":
+            self._keep_to = min(self._box_end, start + self._may_keep)
+            self._may_keep = max(0, start + self._may_keep - self._keep_to)
 
     def file(self) -> BinaryIO:
         """The file as far as it was kept, with zeros for the rest."""

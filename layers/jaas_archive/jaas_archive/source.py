@@ -1,5 +1,6 @@
 """The file behind a link: what the source says of it, and its bytes from any position on."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -183,4 +184,4 @@ def _info(response: HTTPResponse, span: range | None) -> FileInfo:
 
 def _retry_after(response: HTTPResponse) -> int | None:
     text = response.headers.get("Retry-After", "")
-    return min(int(text), _MAX_RETRY_AFTER_SECONDS) if text.isdigit() else None
+    return min(int(text), _MAX_RETRY_AFTER_SECONDS) if re.fullmatch(r"[0-9]{1,9}", text) else None

@@ -17,7 +17,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from fastcrc.crc32 import iscsi as crc32c
 
-from jaas_archive.connections import Connection, ConnectionBrokenError, Stop, Transport, origin_and_target
+from jaas_archive.connections import Connection, ConnectionBrokenError, Stop, Transport, broken, origin_and_target
 from jaas_archive.crc import as_text
 from jaas_archive.errors import AwsUnavailableError
 
@@ -98,22 +98,23 @@ class Body:
         https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
         """
         self.crc32c = 0
-        yield b"%x\r\n" % self.size
+        # A chunk of no bytes is the end of all chunks: it may not come twice.
+        if self.size:
+            yield b"%x\r\n" % self.size
         for piece in self.pieces():
             # The piece was just read: while it is in the processor's cache, this costs next to nothing.
             self.crc32c = crc32c(piece, self.crc32c)
             yield piece
-        yield b"%s0\r\n%s:%s\r\n\r\n" % (
-            b"\r\n" if self.size else b"",
-            _TRAILER.encode(),
-            as_text(self.crc32c).encode(),
-        )
+        yield self._end(as_text(self.crc32c))
 
     @property
     def chunk_size(self) -> int:
         """How long `chunk` is, in bytes."""
-        frame = b"%x\r\n%s0\r\n%s:AAAAAA==\r\n\r\n" % (self.size, b"\r\n" if self.size else b"", _TRAILER.encode())
-        return self.size + len(frame)
+        start = len(b"%x\r\n" % self.size) if self.size else 0
+        return start + self.size + len(self._end(as_text(0)))
+
+    def _end(self, checksum: str) -> bytes:
+        return f"{'\r\n' if self.size else ''}0\r\n{_TRAILER}:{checksum}\r\n\r\n".encode()
 
 
 @dataclass(slots=True)
@@ -169,10 +170,11 @@ class Uploader:
             self._connection = self._connection or Connection(origin, self.transport, self.stop, lambda _: True)
             try:
                 response = self._connection.send("PUT", target, signed_headers, body.chunk(), body.chunk_size)
-                text = response.read(_LONGEST_ERROR_BYTES)
-            except (ConnectionBrokenError, OSError) as error:
+                with broken():
+                    text = response.read(_LONGEST_ERROR_BYTES)
+            except ConnectionBrokenError as error:
                 self._connection.close()
-                reason = str(error) if isinstance(error, ConnectionBrokenError) else type(error).__name__
+                reason = str(error)
                 continue
             self._connection.finish(response, left=response.length)
             if response.status == HTTPStatus.OK:

@@ -32,19 +32,25 @@ def run_workers(work: Callable[[Stop], None], most: int, stop: Stop, *, progress
 
     def grow(count: int) -> None:
         for _ in range(count - len(threads)):
-            threads.append(threading.Thread(target=run, name=f"worker-{len(threads)}"))
-            threads[-1].start()
+            thread = threading.Thread(target=run, name=f"worker-{len(threads)}")
+            thread.start()
+            threads.append(thread)
 
-    grow(min(FIRST_WORKERS, most))
-    best_rate = 0.0
-    while 0 < len(threads) < most and threads[0].is_alive():
-        rate, busy = _watch(threads[0], progress)
-        if busy > _BUSY_PROCESSORS or rate < _WORTHWHILE_GROWTH * best_rate:
-            break
-        best_rate = rate
-        grow(min(2 * len(threads), most))
-    for thread in threads:
-        thread.join()
+    try:
+        grow(min(FIRST_WORKERS, most))
+        best_rate = 0.0
+        while 0 < len(threads) < most and threads[0].is_alive():
+            rate, busy = _watch(threads[0], progress)
+            if busy > _BUSY_PROCESSORS or rate < _WORTHWHILE_GROWTH * best_rate:
+                break
+            best_rate = rate
+            grow(min(2 * len(threads), most))
+    except BaseException:
+        stop.now()
+        raise
+    finally:
+        for thread in threads:
+            thread.join()
     # The others only stopped because of the first.
     failures.sort(key=lambda error: isinstance(error, StoppedError))
     if failures:

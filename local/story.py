@@ -403,7 +403,7 @@ class _Examiner:
     def _credentials_are_nowhere(self) -> Check:
         places = {
             "the table": json.dumps(self._items, default=str),
-            **{PurePosixPath(key).name: self._archive.text(key) for key in self._keys_of_the_record()},
+            **{PurePosixPath(key).name: self._archive.text(key) for key in self._texts_of_the_record()},
             **{f"the log of {name}": "\n".join(self._archive.stack.logs(name)) for name in FUNCTIONS},
         }
         tokens = [link.url.split("/")[4] for link in self._links.values()]
@@ -411,10 +411,10 @@ class _Examiner:
         fact = "no link and no secret stands in the table, in the meeting's record or in a log"
         return Check(fact, not telling, ", ".join(telling))
 
-    def _keys_of_the_record(self) -> list[str]:
-        """What the archive itself wrote into the folder."""
+    def _texts_of_the_record(self) -> list[str]:
+        """What the archive itself wrote into the folder; screenshots came in events, and are no texts."""
         files = {self._key(file) for file in self._meeting.files}
-        return [key for key in self._keys if key not in files]
+        return [key for key in self._keys if key not in files and "/screenshots/" not in key]
 
     def _key(self, file: MeetingFile) -> str:
         """The file's key, or its pattern if there is no such key."""

@@ -32,7 +32,7 @@ demo: $(ENVIRONMENTS) ## play a meeting against the stack on this machine; KEEP=
 	@.venv/bin/python -m local.demo
 
 test: $(ENVIRONMENTS) ## run all tests, the last ones on the deployed stack
-	@.venv/bin/python -m pytest --numprocesses 2 --dist loadgroup
+	@.venv/bin/python -m pytest --numprocesses 2
 
 chaos: $(ENVIRONMENTS) ## meetings at random while everything fails, compared with what was sent; SEED, MEETINGS=200
 	@.venv/bin/python -m local.chaos $(if $(SEED),--seed $(SEED)) $(if $(MEETINGS),--meetings $(MEETINGS))

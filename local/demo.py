@@ -29,6 +29,7 @@ from local.terminal import Terminal
 
 _SEED = 2026
 _ROOM = "weeklysync"
+_OPERATOR = "PYTHONPATH=cli:layers/jaas_archive .venv/bin/python -m jaas_archive_cli"
 _LOG_LINES = 8
 _LOG_CONSTANTS = ("function_", "location", "service", "cold_start")
 _LOG_NOISE = ("START ", "END ", "REPORT ", '{"_aws":')
@@ -232,6 +233,11 @@ aws dynamodb query --table-name {table} \\
     --key-condition-expression 'pk = :session AND begins_with(sk, :kind)' \\
     --expression-attribute-values {session} \\
     --query 'Items[].[name.S, content.S]' --output text
+
+# how the archive stands, as an operator sees it: --help names the other commands
+{_OPERATOR} status
+{_OPERATOR} doctor
+{_OPERATOR} show {meeting.session_id}
 
 # one more event; one more meeting, of people you have not met yet
 .venv/bin/python -m local.jaas send --url "$JAAS_WEBHOOK_URL" --fresh PARTICIPANT_JOINED

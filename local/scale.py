@@ -42,9 +42,12 @@ RENDERS = Assumption("Records made anew for each event", 0.5, "times", "batches 
 EVENT_WRITES = Assumption("Write units for each event", 10, "units", "session, journal in a transaction, both indexes")
 PART_BYTES = Assumption("Part of an upload", 16 * 2**20, "bytes", "the copy engine")
 OUTAGE_HOURS = Assumption("Outage of JaaS's store to sit out", 20, "h", "what the deadline allows")
+AUDITOR_FILES = Assumption(
+    "Files that the auditor can hold and look at in a round", 200_000, "files", "1 KB each; 100 in a request of 50 ms"
+)
 ASSUMPTIONS = (
     EVENTS, FILES, RECORDING_BYTES, PEAK, RECEIVE_SECONDS, COPY_BYTES_PER_SECOND, SMALL_FILE_SECONDS, NOTE_SECONDS,
-    RENDER_SECONDS, RENDERS, EVENT_WRITES, PART_BYTES, OUTAGE_HOURS,
+    RENDER_SECONDS, RENDERS, EVENT_WRITES, PART_BYTES, OUTAGE_HOURS, AUDITOR_FILES,
 )  # fmt: skip
 
 
@@ -172,6 +175,14 @@ LIMITS = (
         "in 10 minutes with 8 readers, 60 ms each",
         lambda meetings: meetings / _DAY_SECONDS * 900 * PEAK.value / 3,
         "each session is looked at once; a round that runs out of time leaves the rest to the next",
+    ),
+    Limit(
+        "Auditor, files that wait, in one round",
+        AUDITOR_FILES.value,
+        "in the memory and time of one",
+        lambda meetings: meetings * FILES.value * OUTAGE_HOURS.value / 24,
+        "queued again by deadline before anything else is written; what a round does not reach is left to the next; "
+        "above it give AuditorFunction more `MemorySize`",
     ),
 )  # fmt: skip
 

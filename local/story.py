@@ -96,9 +96,9 @@ class Archive:
         return content_type
 
     def text(self, key: str) -> str:
-        """An object as text, out of gzip if it is in there."""
+        """An object as text, out of gzip if it is in there; what is no text is told as well as it can be."""
         body: bytes = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        return (gzip.decompress(body) if key.endswith(".gz") else body).decode()
+        return (gzip.decompress(body) if key.endswith(".gz") else body).decode(errors="replace")
 
     def document(self, key: str) -> Item:
         """A JSON object, or nothing where there is none."""
@@ -403,7 +403,7 @@ class _Examiner:
     def _credentials_are_nowhere(self) -> Check:
         places = {
             "the table": json.dumps(self._items, default=str),
-            **{PurePosixPath(key).name: self._archive.text(key) for key in self._texts_of_the_record()},
+            **{PurePosixPath(key).name: self._archive.text(key) for key in self._keys_of_the_record()},
             **{f"the log of {name}": "\n".join(self._archive.stack.logs(name)) for name in FUNCTIONS},
         }
         tokens = [link.url.split("/")[4] for link in self._links.values()]
@@ -411,10 +411,10 @@ class _Examiner:
         fact = "no link and no secret stands in the table, in the meeting's record or in a log"
         return Check(fact, not telling, ", ".join(telling))
 
-    def _texts_of_the_record(self) -> list[str]:
-        """What the archive itself wrote into the folder; screenshots came in events, and are no texts."""
+    def _keys_of_the_record(self) -> list[str]:
+        """What the archive itself wrote into the folder."""
         files = {self._key(file) for file in self._meeting.files}
-        return [key for key in self._keys if key not in files and "/screenshots/" not in key]
+        return [key for key in self._keys if key not in files]
 
     def _key(self, file: MeetingFile) -> str:
         """The file's key, or its pattern if there is no such key."""

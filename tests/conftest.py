@@ -8,26 +8,28 @@ from typing import Any, cast
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # A busy machine is no reason for a test to fail.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 EVENTS = Path(__file__).parents[1] / "events"
-TOGETHER = ("e2e", "page")
-"""Folders whose tests share what is dear to make: a deployed stack, a browser."""
+TOGETHER = ("tests/e2e/", "tests/page/")
+"""What shares what is dear to make: a deployed stack, a browser."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where tests run side by side, such a folder stays in one process, and starts first because it takes longest."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(folder))
-    items.sort(key=lambda item: [mark.args for mark in item.iter_markers("xdist_group")] != [("e2e",)])
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Such a folder stays in one process, and starts first because it is the largest piece of work."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """How tests run side by side, where they do."""
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -43,9 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-StackName = Annotated[
-    str, typer.Option("--stack-name", envvar="JAAS_ARCHIVE_STACK", help="Name of the CloudFormation stack.")
-]
+StackName = Annotated[str, typer.Option("--stack-name", help="Name of the CloudFormation stack.")]
 Profile = Annotated[str | None, typer.Option(help="AWS profile, as with `aws`.")]
 Region = Annotated[str | None, typer.Option(help="AWS region, as with `aws`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -55,6 +53,21 @@ Person = Annotated[
 OfSession = Annotated[str | None, typer.Option(help="Only in this session.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it; without, only show what would be done.")]
 _STACK = "jaas-archive"
+
+
+@app.callback()
+def in_front(
+    context: typer.Context,
+    *,
+    stack_name: Annotated[
+        str, typer.Option("--stack-name", envvar="JAAS_ARCHIVE_STACK", help="Name of the CloudFormation stack.")
+    ] = _STACK,
+    profile: Profile = None,
+    region: Region = None,
+) -> None:
+    """Options that may stand before the command too, as with `aws`; those behind it count for more."""
+    said = {"stack_name": stack_name, "profile": profile, "region": region}
+    context.default_map = dict.fromkeys(cast("typer.core.TyperGroup", context.command).commands, said)
 
 
 @app.command()

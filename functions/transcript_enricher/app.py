@@ -103,4 +103,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             if made := enricher().update_record(session_id):
                 report(made)
     metrics.add_metric("EnrichmentsFailed", MetricUnit.Count, batch.failures)
+    metrics.add_metric("OldestFailureSeconds", MetricUnit.Seconds, batch.oldest_failure_seconds)
     return batch.response

@@ -74,7 +74,7 @@ def test_each_sample_event_is_taken_and_kept(stack: Stack, jaas: WebhookClient, 
     if path.stem == "signature_vector":
         answer = jaas.post(body, signature=VECTOR_SIGNATURE)
         assert answer.status_code == HTTPStatus.UNAUTHORIZED
-        # The answer does not tell why.
+        # That it is only its age proves that the signature itself fits.
         wait_for(lambda: any("too old" in line for line in stack.logs("receiver")))
         return
     answer = jaas.post(body)

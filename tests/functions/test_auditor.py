@@ -7,7 +7,9 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from functions.auditor import app
+from jaas_archive.events import read_event
 from jaas_archive.findings import FindingKind
+from jaas_archive.kinds import announced_files
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer, Link
 from tests.functions.conftest import ARCHIVE, World, context, load_event, mp4
@@ -190,6 +192,32 @@ def test_an_event_too_large_for_the_table_is_queued_again_too(world: World, link
     assert world.audit(hours_later=2).requeued == 1
     world.settle()
     assert world.object(".mp4") == content
+
+
+def test_a_long_outage_costs_a_round_few_requests(world: World) -> None:
+    """Tens of thousands of files may be late for hours, and a round has ten minutes."""
+    files = app.auditor().meetings.files
+    for number in range(120):
+        document = event("CHAT_UPLOADED", preAuthenticatedLink=f"https://down.example.com/o/{number}.json")
+        (file,) = announced_files(read_event(document, received_at_ms=now_ms()))
+        files.announce(SESSION, file, now_ms=now_ms())
+    assert world.audit(hours_later=3).found == {FindingKind.PENDING_TOO_LONG: 120}
+    requests: list[str] = []
+    events = app.auditor().backlog.client.meta.events
+    events.register("before-call.dynamodb", lambda model, **_: requests.append(model.name), unique_id="count")
+    audit = world.audit(hours_later=4)
+    events.unregister("before-call.dynamodb", unique_id="count")
+    assert (audit.found, audit.open_files) == ({}, 120)
+    assert len(requests) < 60
+
+
+def test_files_at_risk_are_queued_again_before_anything_is_written_down(world: World, link: Link) -> None:
+    world.accept(recording(link, hours_left=5))
+    _deliver_meeting_messages(world)
+    times = iter([True])
+    audit = app.auditor().run(has_time=lambda: next(times, False))
+    assert (audit.requeued, audit.findings, audit.complete) == (1, [], False)
+    assert world.audit().found == {FindingKind.AT_RISK: 1}, "the next round says it"
 
 
 def test_a_file_that_was_given_up_is_found_with_its_reason(world: World, files: FileServer) -> None:

@@ -1,13 +1,18 @@
 import json
+import re
+import shlex
 import time
 from typing import Any
 
 import boto3
 import pytest
+from typer.testing import CliRunner
 
+from jaas_archive.findings import Finding, FindingKind
+from jaas_archive_cli.main import app
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer
-from tests.functions.conftest import ARCHIVE, SECRET, TABLE, Run, World, load_event, mp4
+from tests.functions.conftest import ARCHIVE, ROOT, SECRET, TABLE, Run, World, load_event, mp4
 
 HOUR_MS = 3_600_000
 SESSION = "4be1f0a7-63c2-4d1e-9b57-20c8de715f3a"
@@ -110,6 +115,30 @@ def test_a_stack_that_is_not_there_has_an_exit_code_of_its_own(run: Run) -> None
 def test_the_stack_can_be_named_by_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAAS_ARCHIVE_STACK", "elsewhere")
     assert "cannot find stack elsewhere" in run("status").stderr
+
+
+def test_the_stack_can_be_named_before_the_command_as_with_aws(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAAS_ARCHIVE_STACK", "elsewhere")
+    assert "cannot find stack before" in run("--stack-name", "before", "status").stderr
+    assert "cannot find stack behind" in run("--stack-name", "before", "status", "--stack-name", "behind").stderr
+    assert run("--stack-name", "jaas-archive", "--region", "us-east-1", "status").exit_code == 0
+
+
+def written_commands() -> list[str]:
+    """Every call of the command that a page, an alarm or a finding tells people to make."""
+    pages = [ROOT / "README.md", ROOT / "template.yaml", *sorted((ROOT / "docs").glob("*.md"))]
+    texts = [" ".join(re.findall(r"`[^`]+`", page.read_text().replace("```", ""))) for page in pages]
+    shell = [line for page in pages for line in page.read_text().splitlines() if line.startswith("jaas-archive")]
+    calls = re.findall(r"`\s*(jaas-archive\s+[a-z-][^`]*)`", "\n".join(texts))
+    calls += [line.partition("#")[0] for line in shell]
+    calls += re.findall(r"jaas-archive [a-z]+", " ".join(Finding(kind, "", "").next_step for kind in FindingKind))
+    return sorted({" ".join(call.split()) for call in calls})
+
+
+@pytest.mark.parametrize("call", written_commands())
+def test_commands_that_people_are_told_to_type_exist(call: str) -> None:
+    result = CliRunner().invoke(app, [*shlex.split(call)[1:], "--help"])
+    assert result.exit_code == 0, result.output
 
 
 # --- redrive ----------------------------------------------------------------------------------------------------------

@@ -218,6 +218,13 @@ def test_a_source_without_ranges_is_copied_in_one_go(bench: Bench, link: Link) -
     assert len(link.requests) == 1
 
 
+def test_a_weak_version_is_no_proof_and_copied_in_one_go(bench: Bench, link: Link) -> None:
+    link.faults.always(Header("ETag", 'W/"similar"'))
+    bench.copy(link)
+    bench.check()
+    assert len(link.requests) == 1
+
+
 def test_a_source_that_breaks_its_promise_of_ranges_is_copied_in_one_go(bench: Bench, link: Link) -> None:
     link.faults.always(NoRanges(), Header("Accept-Ranges", "bytes"))
     bench.copy(link)
@@ -303,8 +310,7 @@ def test_the_crc32c_of_the_source_is_compared(bench: Bench, link: Link) -> None:
 )
 def test_a_part_that_s3_does_not_take_is_sent_again(bench: Bench, link: Link, how: dict[str, Any]) -> None:
     fault = bench.s3.fail(is_part, times=6, **how)
-    bench.copy(link)
-    bench.check()
+    bench.check(copied=bench.copy(link))
     assert fault.seen == 6
 
 

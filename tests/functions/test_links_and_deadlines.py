@@ -1,10 +1,15 @@
 import base64
 import time
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from functions.downloader import app as downloader_app
+from jaas_archive.batches import records_of
+from jaas_archive.messages import EventMessage
+from jaas_archive.queues import Queue
 from local.jaas.faults import Cut, Drop, Fail, Header, HtmlPage, Redirect, Truncate
 from local.jaas.files import FileServer
 from tests.functions.announced import MIB, long_ago, publish, uploaded
@@ -195,4 +200,42 @@ def test_an_older_event_that_comes_late_does_not_undo_a_newer_link(world: World,
     assert alive.url in world.announcements()[0]
     world.show_all("download")
     world.settle()
+    assert world.items("FILE#")[0]["status"] == "archived"
+
+
+@dataclass(frozen=True, slots=True)
+class NotedPauses(Queue):
+    """A queue that notes for how long messages are put off."""
+
+    pauses: list[int] = field(default_factory=list)
+
+    def show_again_in(self, receipt_handle: str, seconds: int) -> None:  # noqa: ARG002
+        self.pauses.append(seconds)
+
+
+def test_a_source_that_is_down_for_20_hours_costs_nothing_but_the_wait(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(200))
+    link.faults.always(Fail(503))
+    began = time.time()
+    document = uploaded(link, linkExpiration=int((began + 24 * 3600) * 1000))
+    world.sqs.send_message(QueueUrl=world.queues["download"], MessageBody="kept for its receipt")
+    (event,) = (world.lambda_event(messages) for messages in world.receive_one_by_one("download"))
+    (record,) = records_of(event)
+    batch = downloader_app.new_batch(record.event_source_arn)
+    queue = NotedPauses(batch.queue.client, batch.queue.url)
+
+    def deliver(after_seconds: int) -> None:
+        downloader = replace(downloader_app.downloader(), clock=lambda: began + after_seconds)
+        record.raw_event["attributes"]["ApproximateReceiveCount"] = str(len(queue.pauses) + 1)
+        with replace(batch, queue=queue, _failed={}).guard([record]):
+            downloader.download(EventMessage(document, int(began * 1000)))
+
+    while sum(queue.pauses) < 20 * 3600:
+        deliver(sum(queue.pauses))
+    assert 22 <= queue.pauses[0] <= 38
+    assert max(queue.pauses) <= 3600
+    assert queue.pauses[:6] == sorted(queue.pauses[:6])
+    assert len(queue.pauses) < 60, "far from the 300 receives that the queue allows"
+    link.faults.clear()
+    deliver(sum(queue.pauses))
     assert world.items("FILE#")[0]["status"] == "archived"

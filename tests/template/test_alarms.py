@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from jaas_archive.findings import FindingKind
+from jaas_archive.queues import LONGEST_PAUSE_SECONDS
 from tests.template.translated import ROOT, as_list, names, properties, resources, statements, the_one
 
 ALARMS = names("AWS::CloudWatch::Alarm")
@@ -86,6 +87,20 @@ def test_the_first_message_in_a_dead_letter_queue_raises_an_alarm(queue: str) ->
         0,
     )
     assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"], alarm["Period"]) == (1, 1, 60)
+
+
+def test_the_few_events_of_a_small_meeting_are_enough_to_tell_of_a_wrong_secret() -> None:
+    alarm = properties("SignaturesRejectedAlarm")
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (3600, 1, 1)
+    assert alarm["Threshold"] < 3
+
+
+def test_an_event_that_fails_for_an_hour_raises_an_alarm_though_its_tries_are_an_hour_apart() -> None:
+    """SQS does not tell: what was received three times is left out of its age of the oldest message."""
+    alarm = properties("TranscriptEnricherFailingAlarm")
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == ("OldestFailureSeconds", "Maximum", 3600)
+    assert alarm["Period"] * alarm["EvaluationPeriods"] >= 2 * LONGEST_PAUSE_SECONDS
+    assert alarm["DatapointsToAlarm"] == 1
 
 
 def test_alarms_are_encrypted_with_a_key_of_the_stack() -> None:

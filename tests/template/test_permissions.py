@@ -51,6 +51,7 @@ _ALLOWED = {
     "AuditorFunction": {
         "logs:CreateLogStream": {"AuditorLogGroup"},
         "logs:PutLogEvents": {"AuditorLogGroup"},
+        "dynamodb:BatchGetItem": {"MeetingsTable"},
         "dynamodb:GetItem": {"MeetingsTable"},
         "dynamodb:PutItem": {"MeetingsTable"},
         "dynamodb:UpdateItem": {"MeetingsTable"},

@@ -36,14 +36,19 @@ def record(receive_count: int) -> SQSRecord:
             "messageId": "message",
             "receiptHandle": "handle",
             "body": "{}",
-            "attributes": {"ApproximateReceiveCount": str(receive_count)},
+            "attributes": {"ApproximateReceiveCount": str(receive_count), "SentTimestamp": "1000"},
         }
     )
 
 
 def batch() -> tuple[Batch, FakeQueue, FakeQueue]:
     queue, dead_letters = FakeQueue(), FakeQueue()
-    made = Batch(cast("Queue", cast("Any", queue)), cast("Queue", cast("Any", dead_letters)), first_pause_seconds=30)
+    made = Batch(
+        cast("Queue", cast("Any", queue)),
+        cast("Queue", cast("Any", dead_letters)),
+        first_pause_seconds=30,
+        clock=lambda: 4000,
+    )
     return made, queue, dead_letters
 
 
@@ -92,3 +97,11 @@ def test_no_module_of_ours_logs_what_any_exception_says() -> None:
     calls = [node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call)]
     assert [ast.unparse(call) for call in calls if ast.unparse(call.func).endswith(".exception")] == []
     assert [ast.unparse(call) for call in calls if any(word.arg == "exc_info" for word in call.keywords)] == []
+
+
+def test_how_long_a_message_has_been_failing_is_known() -> None:
+    """SQS leaves messages that were received three times out of its age of the oldest one."""
+    made, _, _ = batch()
+    assert made.oldest_failure_seconds == 0
+    fail(made, SourceUnavailableError("the source says 503"), receive_count=9)
+    assert made.oldest_failure_seconds == 3999

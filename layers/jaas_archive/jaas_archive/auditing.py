@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import batched
 
 from aws_lambda_powertools import Logger
 
@@ -31,7 +32,8 @@ _LONGEST_MEETING_MS = 7 * _HOUR_MS
 """JaaS ends a recording after six hours: when so long after the last event no end was heard of, there was one."""
 _EARLY_START_MS = 2 * 60_000
 """A recording may say that it started a little before the event which says so."""
-_READERS = 8
+_WORKERS = 8
+_FINDINGS_AT_ONCE = 100
 
 logger = Logger(child=True)
 
@@ -59,7 +61,7 @@ class Audit:
 class Auditor:
     """Looks after everything that is not safe yet.
 
-    `has_time` says whether to begin with another session; the rest is left to the next run.
+    `has_time` says whether to begin with another file, finding or session; the rest is left to the next run.
     """
 
     archive: Archive
@@ -79,58 +81,61 @@ class Auditor:
         """Look at everything once, and tell people what is new."""
         audit = Audit()
         now_ms = int(self.clock() * 1000)
-        self._look_at_files(audit, now_ms)
-        self._look_at_failures(audit, now_ms)
+        self._look_at_files(audit, now_ms, has_time)
+        self._look_at_failures(audit, now_ms, has_time)
         # Before the sessions are looked at, since those leave the list by which is known when something was heard.
         self._listen(audit, now_ms)
         self._look_at_sessions(audit, now_ms, has_time)
         self._tell(audit, now_ms)
         return audit
 
-    def _look_at_files(self, audit: Audit, now_ms: int) -> None:
-        files = list(self.backlog.open_files())
+    def _look_at_files(self, audit: Audit, now_ms: int, has_time: Callable[[], bool]) -> None:
+        files = sorted(self.backlog.open_files(), key=lambda file: file.deadline_ms)
         audit.open_files = len(files)
-        for file in files:
-            if file.deadline_ms - now_ms < RISK_MS:
-                audit.at_risk += 1
-                self._note(audit, now_ms, _about(FindingKind.AT_RISK, file))
-            elif now_ms - file.announced_at_ms > self.pending_ms:
-                self._note(audit, now_ms, _about(FindingKind.PENDING_TOO_LONG, file))
-        self._move(audit, files, now_ms)
+        audit.at_risk = sum(_at_risk(file, now_ms) for file in files)
+        # Before anything is written down: in a long outage that is most of the work, and this is what saves files.
+        self._move(audit, files, now_ms, has_time)
+        late = [file for file in files if _at_risk(file, now_ms) or now_ms - file.announced_at_ms > self.pending_ms]
+        findings = (
+            _about(FindingKind.AT_RISK if _at_risk(file, now_ms) else FindingKind.PENDING_TOO_LONG, file)
+            for file in late
+        )
+        self._note(audit, now_ms, findings, has_time)
 
-    def _move(self, audit: Audit, files: Sequence[OpenFile], now_ms: int) -> None:
+    def _move(self, audit: Audit, files: Sequence[OpenFile], now_ms: int, has_time: Callable[[], bool]) -> None:
         """Queue again what is at risk, once and ahead of all others, and what nobody has moved for too long."""
-        idle = [file for file in files if file.lease_until_ms <= now_ms]
-        urgent = [file for file in idle if file.deadline_ms - now_ms < RISK_MS]
-        silent = [file for file in idle if now_ms - file.last_moved_at_ms > SILENT_MS]
-        for file in urgent:
-            if not file.urgent or file in silent:
-                self._queue_again(audit, file, self.urgent_queue, now_ms)
-        calm = [file for file in silent if file not in urgent]
+        idle = [file for file in files if file.lease_until_ms <= now_ms and file.announcement]
+        silent = {file for file in idle if now_ms - file.last_moved_at_ms > SILENT_MS}
+        urgent = [file for file in idle if _at_risk(file, now_ms) and (not file.urgent or file in silent)]
+        calm = [file for file in idle if file in silent and not _at_risk(file, now_ms)]
         # Each file has a message: as long as at least so many wait, none need be lost, only waiting for their turn.
-        if calm and self.download_queue.waiting() < len(calm):
-            for file in calm:
-                self._queue_again(audit, file, self.download_queue, now_ms)
+        if calm and self.download_queue.waiting() >= len(calm):
+            calm = []
+        moves = [(file, self.urgent_queue) for file in urgent] + [(file, self.download_queue) for file in calm]
 
-    def _queue_again(self, audit: Audit, file: OpenFile, queue: Queue, now_ms: int) -> None:
+        def move(file: OpenFile, queue: Queue) -> bool:
+            return has_time() and self._queue_again(file, queue, now_ms)
+
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            moved = list(pool.map(move, *zip(*moves, strict=True))) if moves else []
+        audit.requeued = sum(moved)
+        audit.complete &= all(moved)
+
+    def _queue_again(self, file: OpenFile, queue: Queue, now_ms: int) -> bool:
+        """Make the file's message again; False if the next run has to try."""
         urgent = queue is self.urgent_queue
-        if not file.announcement:
-            logger.warning("no message can be made for a file", session_id=file.session_id, file=file.sort_key)
-            return
         try:
             queue.send(fit(self.announcements.find(file.announcement), self.announcements.claims))
             self.backlog.note_queued(file, now_ms=now_ms, urgent=urgent)
         except ArchiveError as error:
-            # The next run tries again; the others should not wait for it.
-            audit.complete = False
             logger.warning("file not queued again", session_id=file.session_id, file=file.sort_key, reason=str(error))
-            return
-        audit.requeued += 1
+            return False
         logger.info("file queued again", session_id=file.session_id, file=file.sort_key, urgent=urgent)
+        return True
 
-    def _look_at_failures(self, audit: Audit, now_ms: int) -> None:
-        for file in self.backlog.failed_files(deadline_after_ms=now_ms - _FAILED_MS):
-            self._note(audit, now_ms, _about(FindingKind.LOST, file))
+    def _look_at_failures(self, audit: Audit, now_ms: int, has_time: Callable[[], bool]) -> None:
+        files = self.backlog.failed_files(deadline_after_ms=now_ms - _FAILED_MS)
+        self._note(audit, now_ms, (_about(FindingKind.LOST, file) for file in files), has_time)
 
     def _listen(self, audit: Audit, now_ms: int) -> None:
         state = self.backlog.state()
@@ -144,7 +149,7 @@ class Auditor:
             hours = audit.heard_ago_ms // _HOUR_MS
             # Named for the last news: the next silence is another finding.
             finding = Finding(FindingKind.SILENCE, "", str(heard_at_ms), reason=f"nothing was heard for {hours} hours")
-            self._note(audit, now_ms, finding)
+            audit.findings += self._write_down([finding], now_ms)
 
     def _look_at_sessions(self, audit: Audit, now_ms: int, has_time: Callable[[], bool]) -> None:
         def look(session: DueSession) -> list[Finding] | None:
@@ -156,7 +161,7 @@ class Auditor:
                 logger.warning("session not audited", session_id=session.session_id, reason=str(error))
                 return None
 
-        with ThreadPoolExecutor(_READERS) as pool:
+        with ThreadPoolExecutor(_WORKERS) as pool:
             for findings in pool.map(look, self.backlog.due_sessions(now_ms=now_ms)):
                 if findings is None:
                     audit.complete = False
@@ -175,7 +180,7 @@ class Auditor:
             replace(finding, session_id=session.session_id, room=session.room)
             for finding in (*unknown_files(events, files), *missing, *self._objects(files))
         ]
-        new = [noted for finding in findings if (noted := self._write_down(finding, now_ms))]
+        new = list(self._write_down(findings, now_ms))
         self.backlog.finish(session)
         return new
 
@@ -191,14 +196,20 @@ class Auditor:
                 reason = f"{stored.size} bytes instead of {file.size}"
                 yield Finding(FindingKind.OBJECT_CHANGED, "", file.sort_key, reason=reason)
 
-    def _note(self, audit: Audit, now_ms: int, finding: Finding) -> None:
-        if noted := self._write_down(finding, now_ms):
-            audit.findings.append(noted)
+    def _note(self, audit: Audit, now_ms: int, findings: Iterable[Finding], has_time: Callable[[], bool]) -> None:
+        for some in batched(findings, _FINDINGS_AT_ONCE, strict=False):
+            if not has_time():
+                audit.complete = False
+                return
+            audit.findings += self._write_down(some, now_ms)
 
-    def _write_down(self, finding: Finding, now_ms: int) -> Finding | None:
-        """The finding, completed, if it is new."""
-        if self.backlog.is_noted(finding):
-            return None
+    def _write_down(self, findings: Iterable[Finding], now_ms: int) -> Iterator[Finding]:
+        """Those that are new, completed."""
+        for finding in self.backlog.not_noted(findings):
+            if completed := self._write_one_down(finding, now_ms):
+                yield completed
+
+    def _write_one_down(self, finding: Finding, now_ms: int) -> Finding | None:
         if finding.session_id and not finding.room:
             session = self.meetings.sessions.get(finding.session_id)
             finding = replace(finding, room=session.room if session else "")
@@ -257,6 +268,10 @@ def missing_recordings(events: Iterable[JournaledEvent], files: Iterable[KnownFi
 def _end_of(session: DueSession, events: Iterable[JournaledEvent]) -> int:
     ends = [event.timestamp_ms for event in events if event.type == "ROOM_DESTROYED"]
     return max(ends) if ends else session.last_seen_ms + _LONGEST_MEETING_MS
+
+
+def _at_risk(file: OpenFile, now_ms: int) -> bool:
+    return file.deadline_ms - now_ms < RISK_MS
 
 
 def _about(kind: FindingKind, file: OpenFile) -> Finding:

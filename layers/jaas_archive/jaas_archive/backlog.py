@@ -8,8 +8,9 @@ Beside the open files, OpenFilesIndex lists, each in as many partitions:
     UNTOLD#<n>   findings that nobody has been told of yet, by when they were made
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -37,6 +38,8 @@ INDEX = "OpenFilesIndex"
 _AUDITOR = "auditor"
 """Stands where other items have a session: what belongs to none."""
 _AFTER_ALL_TEXT = "\uffff"
+_MOST_KEYS = 100
+"""DynamoDB: in one BatchGetItem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +182,24 @@ class Backlog:
                 ExpressionAttributeValues={":now": typed(now_ms)} | ({":true": typed(True)} if urgent else {}),  # noqa: FBT003
             )
 
-    def is_noted(self, finding: Finding) -> bool:
-        """Whether the finding was written down before."""
-        with translated("read a finding"):
-            answer = self.client.get_item(
-                TableName=self.table,
-                Key=item_key(finding.session_id or _AUDITOR, finding.sort_key),
-                ProjectionExpression="pk",
+    def not_noted(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Those that were not written down before; few requests, since a long outage has them in every round."""
+        for some in batched(findings, _MOST_KEYS, strict=False):
+            wanted = {(finding.session_id or _AUDITOR, finding.sort_key): finding for finding in some}
+            noted = self._existing(list(wanted))
+            yield from (finding for key, finding in wanted.items() if key not in noted)
+
+    def _existing(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these items there are. One that DynamoDB did not get to counts as missing: writing it tells."""
+        wanted = {session_pk(session_id): session_id for session_id, _ in keys}
+        with translated("read findings"):
+            answer = self.client.batch_get_item(
+                RequestItems={
+                    self.table: {"Keys": [item_key(*key) for key in keys], "ProjectionExpression": "pk, sk"},
+                }
             )
-        return "Item" in answer
+        found = (plain_values(item) for item in answer["Responses"].get(self.table, []))
+        return {(wanted[values["pk"]], values["sk"]) for values in found}
 
     def note(self, finding: Finding, *, now_ms: int) -> bool:
         """Write a finding down; False if that was done before."""

@@ -1,7 +1,8 @@
 """SQS batches: each message succeeds or fails alone; a failed one comes back later, a hopeless one is a dead letter."""
 
+import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,9 @@ class Batch:
     queue: Queue
     dead_letters: Queue
     first_pause_seconds: int
-    _failed: set[str] = field(default_factory=set)
+    clock: Callable[[], float] = time.time
+    _failed: dict[str, int] = field(default_factory=dict)
+    """When the failed messages were sent, in ms."""
 
     @contextmanager
     def guard(self, records: Sequence[SQSRecord]) -> Iterator[None]:
@@ -56,6 +59,14 @@ class Batch:
         """How many messages stay in the queue."""
         return len(self._failed)
 
+    @property
+    def oldest_failure_seconds(self) -> float:
+        """How long the oldest message that failed has been tried, 0 if none failed.
+
+        SQS does not tell: its age of the oldest message leaves out what was received three times.
+        """
+        return max(0.0, self.clock() - min(self._failed.values()) / 1000) if self._failed else 0.0
+
     def _bury(self, record: SQSRecord, error: NeverError) -> None:
         try:
             self.dead_letters.send(record.body, attributes={"reason": str(error), "error": type(error).__name__})
@@ -64,7 +75,7 @@ class Batch:
             self._postpone(record, trouble)
 
     def _postpone(self, record: SQSRecord, error: Exception) -> None:
-        self._failed.add(record.message_id)
+        self._failed[record.message_id] = int(record.attributes.sent_timestamp)
         wanted = error.pause_seconds if isinstance(error, TryLaterError) else None
         longest = error.longest_pause_seconds if isinstance(error, TryLaterError) else None
         if wanted is None:

@@ -54,6 +54,7 @@ class Cloud:
     _command: Sequence[str]
     _environment: Mapping[str, str]
     _process: subprocess.Popen[bytes] = field(init=False)
+    _clients: dict[str, Any] = field(init=False, default_factory=dict)
 
     def start(self) -> None:
         """Start it, and wait until it answers.
@@ -120,8 +121,11 @@ class Cloud:
         )
 
     def client(self, name: str) -> Any:
-        """A client of the service; proxies are for what is not on this machine."""
-        return self.session().client(name, endpoint_url=self.endpoint, config=Config(proxies={}))  # type: ignore[call-overload]
+        """The client of the service, made once, which takes long; proxies are for what is not on this machine."""
+        if name not in self._clients:
+            config = Config(proxies={})
+            self._clients[name] = self.session().client(name, endpoint_url=self.endpoint, config=config)  # type: ignore[call-overload]
+        return self._clients[name]
 
 
 @dataclass(frozen=True, slots=True)

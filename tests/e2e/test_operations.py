@@ -1,5 +1,6 @@
 """The auditor and the operator's command on the deployed stack, with its roles enforced."""
 
+import gzip
 import json
 import time
 import uuid
@@ -118,6 +119,35 @@ def test_the_doctor_sends_an_event_all_the_way_and_removes_it(stack: Stack, run:
     bucket = stack.outputs["ArchiveBucketName"]
     versions = stack.cloud.client("s3").list_object_versions(Bucket=bucket, Prefix="jaas-archive-doctor/")
     assert "Versions" not in versions
+
+
+def test_a_person_is_given_out_and_taken_out(stack: Stack, run: Run) -> None:
+    put_secret(stack, SECRET)
+    session_id, user_id = str(uuid.uuid4()), f"canary-{uuid.uuid4()}"
+    event = {
+        "eventType": "PARTICIPANT_JOINED",
+        "sessionId": session_id,
+        "fqn": "vpaas-magic-cookie-e2e/people",
+        "timestamp": int(time.time() * 1000),
+        "idempotencyKey": str(uuid.uuid4()),
+        "data": {"id": user_id, "name": "Canary", "participantJid": f"{uuid.uuid4()}@8x8.vc"},
+    }
+    url, headers = stack.webhook()
+    with WebhookClient(url, SECRET, headers, timeout_seconds=30) as client:
+        assert all(delivery.accepted for delivery in client.deliver_all([json.dumps(event).encode()]))
+
+    def sessions() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(run("export", "--person", user_id, "--json").stdout)["sessions"]
+        return found
+
+    until(lambda: bool(sessions()))
+    folder = sessions()[0]["folder"]
+    result = run("erase", "--person", user_id, "--yes")
+    assert (result.exit_code, sessions()) == (0, []), result.output
+    s3, bucket = stack.cloud.client("s3"), stack.outputs["ArchiveBucketName"]
+    for version in s3.list_object_versions(Bucket=bucket, Prefix=folder)["Versions"]:
+        body = s3.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])["Body"].read()
+        assert user_id not in (gzip.decompress(body) if version["Key"].endswith(".gz") else body).decode()
 
 
 def test_the_auditor_reports_its_round(stack: Stack) -> None:

@@ -177,13 +177,14 @@ def status(stack: Stack, session_id: str) -> str:
     return next((item["status"] for item in Archive(stack).items(session_id, "FILE#")), "")
 
 
-def take_letter(stack: Stack, output: str) -> dict[str, str]:
-    """Wait for a dead letter and take it away; its attributes."""
+def take_letter(stack: Stack, output: str, text: str) -> dict[str, str]:
+    """Wait for the dead letter that holds a text, and take it away; its attributes."""
     sqs, url = stack.cloud.client("sqs"), stack.outputs[output]
     letters: list[dict[str, Any]] = []
 
     def arrived() -> bool:
-        letters.extend(sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages", []))
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+        letters.extend(message for message in answer.get("Messages", []) if text in message["Body"])
         return bool(letters)
 
     wait_for(arrived)
@@ -194,7 +195,7 @@ def take_letter(stack: Stack, output: str) -> dict[str, str]:
 def test_a_refused_link_ends_as_a_dead_letter_with_its_reason(stack: Stack, jaas: WebhookClient) -> None:
     body = announcement("RECORDING_UPLOADED", "refused-link", "http://169.254.169.254/latest/meta-data/")
     assert jaas.post(body).status_code == HTTPStatus.ACCEPTED
-    letter = take_letter(stack, "DownloadDeadLetterQueueUrl")
+    letter = take_letter(stack, "DownloadDeadLetterQueueUrl", "refused-link")
     assert (letter["error"], "AllowedLinkOrigins" in letter["reason"]) == ("LinkRefusedError", True)
     assert status(stack, "refused-link") == "refused"
 
@@ -220,8 +221,8 @@ def test_an_upload_that_breaks_is_cleared_away_and_done_again(
 
 
 def test_a_message_that_is_not_ours_ends_as_a_dead_letter(stack: Stack) -> None:
-    stack.cloud.client("sqs").send_message(QueueUrl=stack.outputs["MeetingQueueUrl"], MessageBody="{}")
-    assert take_letter(stack, "MeetingDeadLetterQueueUrl")["error"] == "InvalidMessageError"
+    stack.cloud.client("sqs").send_message(QueueUrl=stack.outputs["MeetingQueueUrl"], MessageBody='{"of": "strangers"}')
+    assert take_letter(stack, "MeetingDeadLetterQueueUrl", "strangers")["error"] == "InvalidMessageError"
 
 
 def test_no_function_failed_or_was_denied_anything(stack: Stack) -> None:

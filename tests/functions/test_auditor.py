@@ -293,6 +293,18 @@ def test_an_object_that_is_gone_is_found(world: World, link: Link) -> None:
     assert found(world, hours_later=1.1) == ["object_missing"]
 
 
+def test_whose_statistics_are_gone_is_not_told(world: World, files: FileServer) -> None:
+    link = files.publish(b"[]", name="statistics.json")
+    world.accept(event("RTCSTATS_UPLOADED", statsUrl=link.url, participantName="Ada Nwosu", endpointId="ab12"))
+    world.accept(event("ROOM_DESTROYED"))
+    world.settle()
+    (key,) = [key for key in world.archived_keys() if "/rtcstats/" in key]
+    assert "Ada" in key
+    world.s3.delete_object(Bucket=ARCHIVE, Key=key)
+    assert found(world, hours_later=1.1) == ["object_missing"]
+    assert "Ada" not in str(world.told())
+
+
 def test_an_object_of_another_size_is_found(world: World, link: Link) -> None:
     world.accept(recording(link))
     world.accept(event("ROOM_DESTROYED"))

@@ -1,6 +1,9 @@
+import ast
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jaas_archive.batches import Batch
@@ -8,6 +11,9 @@ from jaas_archive.errors import LinkRefusedError, SourceUnavailableError
 
 if TYPE_CHECKING:
     from jaas_archive.queues import Queue
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS, LAYER = ROOT / "functions", ROOT / "layers/jaas_archive"
 
 
 @dataclass(slots=True)
@@ -75,6 +81,22 @@ def test_what_no_try_can_mend_is_a_dead_letter_at_once_with_the_reason() -> None
         {"body": "{}", "reason": "the link is not one that we may fetch", "error": "LinkRefusedError"}
     ]
     assert queue.postponed == []
+
+
+def test_what_an_unexpected_error_says_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    made, _, _ = batch()
+    fail(made, ValueError("not a number: 'see you at Ada's'"), receive_count=1)
+    logged = str([vars(record) for record in caplog.records])
+    assert "ValueError" in logged
+    assert "in fail" in logged
+    assert "Ada" not in logged
+
+
+def test_no_module_of_ours_logs_what_any_exception_says() -> None:
+    modules = [ast.parse(path.read_bytes()) for folder in (LAYER, FUNCTIONS) for path in folder.rglob("*.py")]
+    calls = [node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call)]
+    assert [ast.unparse(call) for call in calls if ast.unparse(call.func).endswith(".exception")] == []
+    assert [ast.unparse(call) for call in calls if any(word.arg == "exc_info" for word in call.keywords)] == []
 
 
 def test_how_long_a_message_has_been_failing_is_known() -> None:

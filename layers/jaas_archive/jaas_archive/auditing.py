@@ -189,11 +189,12 @@ class Auditor:
             if file.status is not FileStatus.ARCHIVED:
                 continue
             stored = self.archive.find(file.key)
+            # Not by its key, which may hold a person's name.
             if stored is None:
-                yield Finding(FindingKind.OBJECT_MISSING, "", file.key)
+                yield Finding(FindingKind.OBJECT_MISSING, "", file.sort_key)
             elif stored.size != file.size:
                 reason = f"{stored.size} bytes instead of {file.size}"
-                yield Finding(FindingKind.OBJECT_CHANGED, "", file.key, reason=reason)
+                yield Finding(FindingKind.OBJECT_CHANGED, "", file.sort_key, reason=reason)
 
     def _note(self, audit: Audit, now_ms: int, findings: Iterable[Finding], has_time: Callable[[], bool]) -> None:
         for some in batched(findings, _FINDINGS_AT_ONCE, strict=False):

@@ -1,6 +1,7 @@
 """SQS batches: each message succeeds or fails alone; a failed one comes back later, a hopeless one is a dead letter."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,8 +44,8 @@ class Batch:
             logger.warning("message failed", reason=str(error), error=type(error).__name__)
             for record in records:
                 self._postpone(record, error)
-        except Exception as error:
-            logger.exception("message failed unexpectedly")
+        except Exception as error:  # noqa: BLE001 - the others go on, and this one comes again
+            _log_unexpected(error)
             for record in records:
                 self._postpone(record, error)
 
@@ -88,6 +89,13 @@ class Batch:
         except ArchiveError as trouble:
             # It comes back all the same, after the queue's own visibility timeout.
             logger.warning("message not postponed", reason=str(trouble))
+
+
+def _log_unexpected(error: Exception) -> None:
+    """What the error says may be a link or what somebody wrote: only its type and where it came from are logged."""
+    logger.error(
+        "message failed unexpectedly", error=type(error).__name__, trace=traceback.format_tb(error.__traceback__)
+    )
 
 
 def records_of(event: dict[str, Any]) -> list[SQSRecord]:

@@ -52,12 +52,13 @@ _WORDS = {
     FindingKind.OBJECT_MISSING: _Words(
         "1 archived file is no longer in the bucket",
         "{} archived files are no longer in the bucket",
-        "Somebody or a lifecycle rule deleted it. In the S3 console, show versions and remove the delete marker.",
+        "Somebody or a lifecycle rule deleted it; jaas-archive show names it. In the S3 console, show versions and "
+        "remove the delete marker.",
     ),
     FindingKind.OBJECT_CHANGED: _Words(
         "1 archived file has another size than when it was archived",
         "{} archived files have another size than when they were archived",
-        "Somebody replaced it. In the S3 console, show versions and restore the first one.",
+        "Somebody replaced it; jaas-archive show names it. In the S3 console, show versions and restore the first one.",
     ),
     FindingKind.FILE_UNKNOWN: _Words(
         "1 event names a file that the archive knows nothing of",

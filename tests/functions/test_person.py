@@ -238,6 +238,35 @@ def test_a_rebuilt_table_has_nothing_of_it(erased: World) -> None:
     assert [file["kind"] for file in files if "erased_at" in file] == ["chat", "rtcstats", "transcript"]
 
 
+def test_erase_takes_the_person_out_of_documents_and_leaves_pictures(meeting: World, run: Run) -> None:
+    store = "https://objectstorage.eu-frankfurt-1.oraclecloud.com/p/t/n/ns/b/documents/o/app/"
+    data = {"fileId": "doc-1", "fileName": "plan.pdf", "initiatorId": TOMAS}
+    added = event("DOCUMENT_ADDED", 42, data | {"preAuthenticatedLink": f"{store}plan.pdf", "fileSize": 9})
+    deleted = event("DOCUMENT_DELETED", 43, data)
+    history = event("SCREEN_SHARING_HISTORY", 44, {"preAuthenticatedLink": f"{store}list.json", "linkExpiration": 1})
+    for one in (added, deleted, history):
+        one["idempotencyKey"] = hashlib.sha256(one["idempotencyKey"].encode()).hexdigest()
+        tell(meeting, one)
+    enricher_of(meeting).update_record(SESSION_ID)
+    files = enricher_of(meeting).meetings.files
+    (document,) = meeting.items("FILE#document#")
+    stored = StoredObject(f"{FOLDER}/documents/plan.pdf", 9, "yZRlqg==", "application/pdf", {})
+    files.finish(SESSION_ID, document["sk"], stored, now_ms=START_MS)
+    (before,) = [file for file in meeting.meeting()["files"] if file["kind"] == "document"]
+    assert (before["by"], before["deleted_by"]) == (USERS[TOM][0], USERS[TOM][0])
+
+    (found,) = json.loads(run("erase", "--person", TOMAS, "--yes", "--json").stdout)
+    assert stored.key in found["recordings"], "the admin decides what becomes of it"
+    assert traces_of(meeting, [*words_of(TOM), TOMAS]) == set()
+    for again in (added, deleted):
+        tell(meeting, again)
+    enricher_of(meeting).update_record(SESSION_ID)
+    assert traces_of(meeting, [*words_of(TOM), TOMAS]) == set(), "a second delivery"
+    (after,) = [file for file in meeting.meeting()["files"] if file["kind"] == "document"]
+    assert (after["title"], after["deleted_at"]) == ("plan.pdf", before["deleted_at"])
+    assert (after.get("by"), after.get("deleted_by")) == (ERASED, ERASED)
+
+
 def test_refuses_under_object_lock(world: World, run: Run) -> None:
     world.s3.put_bucket_versioning(Bucket=ARCHIVE, VersioningConfiguration={"Status": "Enabled"})
     # S3 takes it later too, moto only while the bucket is empty.

@@ -80,7 +80,7 @@ def _next_link(document: Json, link: str) -> str:
         elif _NEXT.match(name):
             target = value.get("href", "") if isinstance(value, dict) else value
             if isinstance(target, str) and re.match(r"https?://|/|\?", target):
-                return urljoin(link, target)
+                return _joined(link, target)
             if isinstance(target, str | int) and not isinstance(target, bool) and target != "":
                 argument = _NEXT.sub("", name, count=1)
                 return _asking(link, argument[:1].lower() + argument[1:] or "next", str(target))
@@ -88,6 +88,14 @@ def _next_link(document: Json, link: str) -> str:
     if isinstance(number, int) and isinstance(pages, int) and number + 1 < pages:
         return _asking(link, "page", str(number + 1))
     return ""
+
+
+def _joined(link: str, target: str) -> str:
+    try:
+        return urljoin(link, target)
+    except ValueError:
+        # No URL: whoever asks for it is refused, and tells.
+        return target
 
 
 def _asking(link: str, argument: str, value: str) -> str:

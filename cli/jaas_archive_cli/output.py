@@ -1,7 +1,7 @@
 """What the command prints: tables for people, JSON for programs."""
 
 import json
-import unicodedata
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -12,7 +12,8 @@ from rich.table import Table
 
 _HOUR, _MINUTE = 3600, 60
 _KILO = 1000
-_TURNING = frozenset({"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"})
+_MOVING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, or turns its text round. Names come from outside."""
 
 
 def print_json(value: Any) -> None:
@@ -23,7 +24,8 @@ def print_json(value: Any) -> None:
 def as_text(value: Any) -> str:
     """A dataclass, or several, as the text of a JSON document."""
     # Characters beyond ASCII stay: names of rooms are meant to be read.
-    return json.dumps(_plain(value), ensure_ascii=False, indent=2)
+    text = json.dumps(_plain(value), ensure_ascii=False, indent=2)
+    return _MOVING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -67,14 +69,7 @@ def time_left(seconds: int | None) -> str:
 
 
 def _printable(text: str) -> str:
-    """Names come from outside: what moves a terminal's cursor, or turns its text round, becomes `?`."""
-    return "".join("?" if _moves(one) else one for one in text)
-
-
-def _moves(character: str) -> bool:
-    return character != "\n" and (
-        unicodedata.category(character) == "Cc" or unicodedata.bidirectional(character) in _TURNING
-    )
+    return _MOVING.sub("?", text)
 
 
 def _plain(value: Any) -> Any:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from jaas_archive.findings import Finding, FindingKind, message_about
@@ -26,6 +28,14 @@ def test_a_flood_is_counted_and_not_listed() -> None:
     _, text = message_about([finding(FindingKind.LOST, number) for number in range(500)], stack="jaas-archive")
     assert "500 files were not archived" in text
     assert "- and 480 more: jaas-archive status" in text
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n\r\n", "\x0b", "\x85", "\u2028"])
+def test_no_room_name_writes_a_line_of_its_own(end: str) -> None:
+    odd = replace(finding(FindingKind.LOST), room=f"weekly{end}What to do: pay")
+    _, text = message_about([odd], stack="jaas-archive")
+    assert [line for line in text.splitlines() if "pay" in line] == [f"- {odd.line}"]
+    assert "room weekly What to do: pay" in odd.line
 
 
 def test_the_most_urgent_comes_first() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _SHORTEST_MS, _LONGEST_MS = 1_200, 7_000
 _MS_PER_LETTER = 65
-_LINE_BREAKS = re.compile(r"\s*[\r\n\u2028\u2029]+\s*")
+_LINE_BREAKS = re.compile(r"[\r\n\u2028\u2029]+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -50,7 +50,8 @@ def _before(at_ms: int, ends_at_ms: int | None) -> bool:
 
 
 def _escaped(text: str) -> str:
-    one_line = _CONTROLS.sub(" ", _LINE_BREAKS.sub(" ", text.strip()))
+    lines = (line.strip() for line in _LINE_BREAKS.split(text))
+    one_line = _CONTROLS.sub(" ", " ".join(filter(None, lines)))
     return one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

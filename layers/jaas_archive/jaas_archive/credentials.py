@@ -33,14 +33,14 @@ def read_credentials(text: str) -> Credentials:
     Raises:
         ValueError: it looks like JSON and is not of that form; the error's own text holds nothing of it.
     """
-    if not text.lstrip().startswith("{"):
+    if not text.lstrip().startswith(("{", "[", '"')):
         return Credentials(_words(text))
     try:
         document = json.loads(text)
     except ValueError:
         raise ValueError("the webhook secret is broken JSON") from None
     if not isinstance(document, dict) or not document.keys() <= {"secret", "authorization"}:
-        raise ValueError('the webhook secret has other names than "secret" and "authorization"')
+        raise ValueError('the webhook secret is JSON with something else than "secret" and "authorization"')
     secrets = tuple(word for text in _texts(document, "secret") for word in _words(text))
     return Credentials(secrets, tuple(text.strip() for text in _texts(document, "authorization")))
 
@@ -50,9 +50,11 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _texts(document: Mapping[str, Any], name: str) -> list[str]:
-    value = document.get(name, [])
+    if name not in document:
+        return []
+    value = document[name]
     texts = value if isinstance(value, list) else [value]
-    # An empty value would let everybody in who sends none.
-    if not all(isinstance(text, str) and text.strip() for text in texts):
+    # An empty value would let everybody in who sends none, an empty list everybody whatever they send.
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise ValueError(f'"{name}" in the webhook secret is neither a text nor a list of texts')
     return texts

@@ -115,7 +115,9 @@ class Finding:
             f"link dies {iso_time(self.deadline_ms)}" if self.deadline_ms else "",
             self.reason,
         ]
-        return ", ".join(filter(None, parts)) if self.kind is not FindingKind.SILENCE else self.reason
+        line = ", ".join(filter(None, parts)) if self.kind is not FindingKind.SILENCE else self.reason
+        # Whoever names a room must not write paragraphs of this message.
+        return " ".join(line.split())
 
 
 def message_about(findings: Sequence[Finding], *, stack: str) -> tuple[str, str]:

@@ -49,22 +49,25 @@ def _unique(links: Iterator[ListedLink]) -> tuple[ListedLink, ...]:
     return tuple({one.link: one for one in links}.values())
 
 
-def _links(value: Json, beside: Json, told_at_ms: int) -> Iterator[ListedLink]:
+def _links(value: Json, at_ms: int | None, told_at_ms: int) -> Iterator[ListedLink]:
+    """The links in a value; `at_ms` is the time that stands beside it."""
     match value:
         case str() if _LINK.fullmatch(value.strip()):
-            yield ListedLink(value.strip(), _time_in(beside, told_at_ms))
+            yield ListedLink(value.strip(), at_ms)
         case list():
             for element in value:
-                yield from _links(element, beside, told_at_ms)
+                yield from _links(element, at_ms, told_at_ms)
         case dict():
+            # Once for all: an object may hold any number of links.
+            at_ms = _time_in(value, told_at_ms)
             for name, element in value.items():
                 if name.lower() not in _NAVIGATION and not _NEXT.match(name):
-                    yield from _links(element, value, told_at_ms)
+                    yield from _links(element, at_ms, told_at_ms)
 
 
-def _time_in(beside: Json, told_at_ms: int) -> int | None:
+def _time_in(beside: dict[str, Json], told_at_ms: int) -> int | None:
     """The latest time beside a link at which it can have been taken: others say when the link dies."""
-    times = (milliseconds(value) for value in beside.values()) if isinstance(beside, dict) else ()
+    times = (milliseconds(value) for value in beside.values())
     possible = range(told_at_ms - _LONGEST_AGO_MS, told_at_ms + _CLOCKS_DIFFER_MS)
     return max((at_ms for at_ms in times if at_ms is not None and at_ms in possible), default=None)
 

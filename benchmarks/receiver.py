@@ -68,7 +68,7 @@ def main() -> None:
     # As many as on AWS, because to read them is a good part of a first request.
     authorities.write_text((Path(botocore.__file__).parent / "cacert.pem").read_text() + tls.authority.read_text())
     with running_aws(tls) as endpoint:
-        environment = _environment(endpoint, authorities)
+        environment = environment_of(endpoint, authorities)
         measured = _measure(environment, rounds)
     text = "\n".join(_report(measured))
     machine.RESULTS.mkdir(exist_ok=True)
@@ -77,7 +77,8 @@ def main() -> None:
     print(text)
 
 
-def _environment(endpoint: str, authorities: Path) -> dict[str, str]:
+def environment_of(endpoint: str, authorities: Path) -> dict[str, str]:
+    """What the receiver reads, as the template sets it, and where it finds an AWS."""
     queue = f"{endpoint}/123456789012/"
     return {
         "PATH": os.environ["PATH"],
@@ -95,6 +96,9 @@ def _environment(endpoint: str, authorities: Path) -> dict[str, str]:
         "WEBHOOK_SECRET_ARN": "webhook",
         "SIGNATURE_TOLERANCE_SECONDS": "86400",
         "ALLOWED_APP_IDS": "",
+        "ALLOWED_LINK_ORIGINS": "https://*.oraclecloud.com",
+        "FILE_KINDS": "all",
+        "ALLOWED_SOURCE_IPS": "",
         "CLAIM_BUCKET_NAME": "claims",
     }
 

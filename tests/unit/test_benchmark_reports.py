@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +8,8 @@ from benchmarks.cost import cost
 from benchmarks.files import parse_size, size_text
 from benchmarks.measured import Result
 from benchmarks.peers import OURS, TOOLS
+from benchmarks.receiver import environment_of
+from jaas_archive.settings import ReceiverSettings
 
 GIB = 1 << 30
 
@@ -87,3 +90,9 @@ def test_a_chart_is_an_svg_with_a_point_for_each_value() -> None:
     svg = chart.draw([chart.Panel("CPU", ["1", "2"], [1, 2], [0.3, 7.0])])
     assert svg.startswith("<svg")
     assert svg.count("<circle") == 2
+
+
+def test_the_receiver_is_measured_with_all_that_it_reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in environment_of("https://127.0.0.1:1", tmp_path).items():
+        monkeypatch.setenv(name, value)
+    assert ReceiverSettings.from_env().file_kinds

@@ -66,6 +66,9 @@ def take_alone(count: int) -> tuple[float, int]:
         "WEBHOOK_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:load",
         "SIGNATURE_TOLERANCE_SECONDS": "86400",
         "ALLOWED_APP_IDS": "",
+        "ALLOWED_LINK_ORIGINS": "https://*.oraclecloud.com",
+        "FILE_KINDS": "all",
+        "ALLOWED_SOURCE_IPS": "",
         "CLAIM_BUCKET_NAME": "claims",
     }
     boto3.setup_default_session()

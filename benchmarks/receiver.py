@@ -78,17 +78,23 @@ def main() -> None:
 
 
 def environment_of(endpoint: str, authorities: Path) -> dict[str, str]:
-    """What the receiver reads, as the template sets it, and where it finds an AWS."""
-    queue = f"{endpoint}/123456789012/"
-    return {
+    """What the receiver reads, and where it finds an AWS."""
+    return settings_of(endpoint) | {
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
         "PYTHONPATH": f"{machine.ROOT}:{machine.ROOT / 'layers/jaas_archive'}",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_CA_BUNDLE": str(authorities),
+    }
+
+
+def settings_of(endpoint: str) -> dict[str, str]:
+    """What the receiver reads, as the template sets it."""
+    queue = f"{endpoint}/123456789012/"
+    return {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_CA_BUNDLE": str(authorities),
         "POWERTOOLS_SERVICE_NAME": "receiver",
         "POWERTOOLS_METRICS_NAMESPACE": "JaasArchive/benchmarks",
         "DOWNLOAD_QUEUE_URL": f"{queue}download",

@@ -19,6 +19,7 @@ from typing import Any, cast
 import boto3
 from botocore.awsrequest import AWSResponse
 
+from benchmarks.receiver import settings_of
 from local.cloud import ROOT, Cloud, Stack, build, deploy, running_cloud
 from local.jaas.client import Backoff, WebhookClient
 from local.jaas.files import FileServer, Link
@@ -55,22 +56,7 @@ def event(number: int, link: str = "") -> bytes:
 
 def take_alone(count: int) -> tuple[float, int]:
     """Events a second of one processor, and KiB that the process grew by; AWS answers at once, inside of botocore."""
-    os.environ |= {
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "load",
-        "AWS_SECRET_ACCESS_KEY": "load",
-        "POWERTOOLS_METRICS_NAMESPACE": "load",
-        "POWERTOOLS_SERVICE_NAME": "receiver",
-        "DOWNLOAD_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/download",
-        "MEETING_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/meeting",
-        "WEBHOOK_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:load",
-        "SIGNATURE_TOLERANCE_SECONDS": "86400",
-        "ALLOWED_APP_IDS": "",
-        "ALLOWED_LINK_ORIGINS": "https://*.oraclecloud.com",
-        "FILE_KINDS": "all",
-        "ALLOWED_SOURCE_IPS": "",
-        "CLAIM_BUCKET_NAME": "claims",
-    }
+    os.environ |= settings_of("https://sqs.us-east-1.amazonaws.com")
     boto3.setup_default_session()
     if boto3.DEFAULT_SESSION:
         boto3.DEFAULT_SESSION.events.register("before-send", cast("Any", _answer))

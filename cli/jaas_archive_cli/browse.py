@@ -70,20 +70,9 @@ class Shown:
 
 def list_sessions(stack: Stack, partition: str) -> Iterator[Row]:
     """The sessions of a room (`ROOM#…`) or of a day (`DAY#…`) by time."""
-    pages = (
-        stack.client("dynamodb")
-        .get_paginator("query")
-        .paginate(
-            TableName=stack.outputs["MeetingsTableName"],
-            IndexName="SessionsIndex",
-            KeyConditionExpression="gsi1pk = :partition",
-            ExpressionAttributeValues={":partition": {"S": partition}},
-        )
-    )
-    for page in pages:
-        for item in page["Items"]:
-            values = plain_values(item)
-            yield Row(values["session_id"], values["gsi1sk"], values["room"], values["folder"])
+    for item in stack.listed(partition):
+        values = plain_values(item)
+        yield Row(values["session_id"], values["gsi1sk"], values["room"], values["folder"])
 
 
 def show_session(stack: Stack, session_id: str, *, with_links: bool) -> Shown | None:

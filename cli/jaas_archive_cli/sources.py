@@ -85,18 +85,7 @@ def sessions_of(stack: Stack, person: str) -> list[str]:
     """The ids of the sessions that are in the list of a person, by user id or e-mail address."""
     found: dict[str, None] = {}
     for name in dict.fromkeys((person, person.lower())):
-        pages = (
-            stack.client("dynamodb")
-            .get_paginator("query")
-            .paginate(
-                TableName=stack.outputs["MeetingsTableName"],
-                IndexName="SessionsIndex",
-                KeyConditionExpression="gsi1pk = :person",
-                ExpressionAttributeValues={":person": {"S": f"PERSON#{name}"}},
-                ProjectionExpression="pk",
-            )
-        )
-        found |= {item["pk"]["S"].removeprefix(session_pk("")): None for page in pages for item in page["Items"]}
+        found |= {item["pk"]["S"].removeprefix(session_pk("")): None for item in stack.listed(f"PERSON#{name}")}
     return list(found)
 
 

@@ -1,6 +1,6 @@
 """A deployed stack, found by its name with the admin's own AWS settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.backlog import Backlog
+from jaas_archive.items import Item
 from jaas_archive.meetings import Meetings
 from jaas_archive.queues import ClaimBucket
 
@@ -56,6 +57,21 @@ class Stack:
         if service not in self._clients:
             self._clients[service] = self.session.client(service)  # type: ignore[call-overload]
         return self._clients[service]
+
+    def listed(self, partition: str) -> Iterator[Item]:
+        """What SessionsIndex lists of a room (`ROOM#…`), a day (`DAY#…`) or a person (`PERSON#…`), by time."""
+        pages = (
+            self.client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=self.outputs["MeetingsTableName"],
+                IndexName="SessionsIndex",
+                KeyConditionExpression="gsi1pk = :partition",
+                ExpressionAttributeValues={":partition": {"S": partition}},
+            )
+        )
+        for page in pages:
+            yield from page["Items"]
 
     @cached_property
     def _clients(self) -> dict[str, Any]:

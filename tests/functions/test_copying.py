@@ -420,6 +420,21 @@ def test_a_copy_that_is_handed_over_again_and_again_is_a_normal_copy(bench: Benc
     assert len([saved for saved in bench.saved if saved]) == 1
 
 
+@pytest.mark.parametrize("size", [SIZE, 15 * MIB])
+def test_a_source_too_slow_for_a_usual_part_gives_its_file_in_smaller_ones(
+    bench: Bench, files: FileServer, size: int
+) -> None:
+    """Within an invocation no connection gives 8 MiB, nor a small file as a whole."""
+    link = files.publish(CONTENT[:size], name="slow.mp4")
+    link.faults.always(Trickle(bytes_per_second=int(3.2 * MIB)))
+    for invocation in range(10):
+        job = bench.job(link, repeated=invocation > 0)
+        with suppress(HandOverError):
+            bench.check(CONTENT[:size], bench.copier().copy(job, stop=Stop(time.monotonic() + 2.2)))
+            break
+    bench.check(CONTENT[:size])
+
+
 def _copy_a_little(bench: Bench, link: Link) -> None:
     stop = Stop()
 

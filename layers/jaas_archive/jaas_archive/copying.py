@@ -28,7 +28,7 @@ from jaas_archive.errors import (
 )
 from jaas_archive.links import AllowedOrigins
 from jaas_archive.mp4 import Excerpt, seekable_file
-from jaas_archive.parts import LARGEST_FILE_BYTES, MIB, Parts, part_bytes
+from jaas_archive.parts import LARGEST_FILE_BYTES, MIB, SMALLEST_PART_BYTES, Parts, part_bytes
 from jaas_archive.ranges import RangeReader
 from jaas_archive.source import FileInfo, RangesIgnoredError, SourceChangedError, SourceReader, Stream
 from jaas_archive.uploads import Body, BucketAddress, Checkpoint, KeyTakenError, Uploader
@@ -38,7 +38,7 @@ HEAD_BYTES = 1 << 12
 BUFFER_BYTES = MIB
 """Large enough that threads seldom take turns, small enough to stay in the processor's cache."""
 SINGLE_PUT_BYTES = 16 * MIB
-"""Up to here a file is one buffer, one request to the source and one to S3."""
+"""Up to here a file is one buffer, one request to the source and one to S3, unless that did not work before."""
 WORKERS = 8
 _RESTARTS = 3
 _CHANGES = 2
@@ -168,7 +168,8 @@ class Copier:
             if info.length is None or not (info.ranges and job.ranges):
                 return self._copy_stream(job, destination, stream, head, stop)
             ranges = RangeReader(reader, job.link, info.etag, stop)
-            if info.length <= SINGLE_PUT_BYTES:
+            # What did not come in one go gets a checkpoint: perhaps the source is too slow for more than a part of it.
+            if info.length <= (SMALLEST_PART_BYTES if job.repeated else SINGLE_PUT_BYTES):
                 body = memoryview(bytearray(info.length))
                 body[: len(head)] = head
                 ranges.go_on(stream, len(head))
@@ -212,8 +213,9 @@ class Copier:
 
     def _copy_parts(self, job: Job, destination: Destination, info: FileInfo, length: int, stop: Stop) -> Copied:
         """Copy the parts that are missing, with all workers, until S3 has them all."""
+        # An upload of which no whole part got finished says that the parts are too large for this source.
         checkpoint = self._resume(job, destination, info) or self._begin(
-            job, destination, info, part_bytes(length, ordered=bool(info.md5))
+            job, destination, info, part_bytes(length, ordered=bool(info.md5), slow=job.checkpoint is not None)
         )
         for _ in range(_RESTARTS):
             present = self.archive.parts(checkpoint.key, checkpoint.upload_id)
@@ -236,15 +238,14 @@ class Copier:
         raise SourceUnavailableError("S3 kept losing parts")
 
     def _resume(self, job: Job, destination: Destination, info: FileInfo) -> Checkpoint | None:
-        """The earlier invocation's upload, if it is of the same file to the same key."""
+        """The earlier invocation's upload, if it is of the same file to the same key and got anywhere."""
         checkpoint = job.checkpoint
-        if checkpoint and (checkpoint.key, checkpoint.etag, checkpoint.length) == (
-            destination.key,
-            info.etag,
-            info.length,
-        ):
-            return checkpoint
-        return None
+        wanted = (destination.key, info.etag, info.length)
+        if checkpoint is None or (checkpoint.key, checkpoint.etag, checkpoint.length) != wanted:
+            return None
+        present = self.archive.parts(checkpoint.key, checkpoint.upload_id)
+        # The last part is as short as it happens to be.
+        return checkpoint if any(part.size == checkpoint.part_bytes for part in present) else None
 
     def _begin(self, job: Job, destination: Destination, info: FileInfo, part_bytes: int) -> Checkpoint:
         self._clear(job, destination)

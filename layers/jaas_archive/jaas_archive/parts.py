@@ -11,7 +11,12 @@ from jaas_archive.connections import Stop
 from jaas_archive.uploads import Checkpoint
 
 MIB = 1 << 20
-SMALLEST_PART_BYTES = 8 * MIB
+SMALLEST_PART_BYTES = 5 * MIB
+"""S3 takes no smaller ones but the last (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html).
+
+At the slowest pace that a connection may have, one is there before an invocation ends.
+"""
+SMALLEST_USUAL_PART_BYTES = 8 * MIB
 LARGEST_USUAL_PART_BYTES = 16 * MIB
 """Larger parts would save requests, but leave workers idle at the end and lose more when an invocation ends.
 
@@ -26,11 +31,18 @@ _ORDERED_BYTES = 48 * MIB
 """What the parts may take that wait for their turn, where an MD5 has to be taken over the whole in order."""
 
 
-def part_bytes(length: int, *, ordered: bool = False) -> int:
-    """The size of parts for a file of that length, in bytes: whole MiB, and not more parts than S3 takes."""
+def part_bytes(length: int, *, ordered: bool = False, slow: bool = False) -> int:
+    """The size of parts for a file of that length, in bytes: whole MiB, and not more parts than S3 takes.
+
+    `slow` makes them as small as they may be, because usual ones did not get finished.
+    """
     needed = -(-length // _MAX_PARTS)
-    usual = SMALLEST_PART_BYTES if ordered else min(length // _USUAL_PARTS, LARGEST_USUAL_PART_BYTES)
-    return -(-max(SMALLEST_PART_BYTES, usual, needed) // MIB) * MIB
+    usual = SMALLEST_USUAL_PART_BYTES
+    if slow:
+        usual = SMALLEST_PART_BYTES
+    elif not ordered:
+        usual = max(usual, min(length // _USUAL_PARTS, LARGEST_USUAL_PART_BYTES))
+    return -(-max(usual, needed) // MIB) * MIB
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,7 +31,8 @@ from jaas_archive.events import Event, read_event
 from jaas_archive.files import FileRecord, FileStatus, file_sort_key
 from jaas_archive.formats import format_of, is_image, is_web_page
 from jaas_archive.kinds import SCREENSHOT, AnnouncedFile, announced_files, listed_picture
-from jaas_archive.link_lists import MAX_LINKS, MAX_PAGES, ListedLink, read_page
+from jaas_archive.link_lists import MAX_LINKS
+from jaas_archive.listings import read_listing
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage, FileChangedMessage, encode
 from jaas_archive.mp4 import inspect_mp4
@@ -52,8 +53,6 @@ _SHORTEST_LIMIT_SECONDS = 60
 _PICTURES_AT_ONCE = 4
 _TRIES_OF_NO_PICTURE = 3
 """An error page passes; what is no picture so often is a link to something else."""
-_MAX_LIST_BYTES = 8 << 20
-"""Of one page; and no page is asked for after so many."""
 _LONGEST_ID_BYTES = 80
 """In the second name of a file: file systems take names of 255 bytes."""
 _PAGE_SUFFIXES = (".htm", ".html")
@@ -170,7 +169,8 @@ class Downloader:
             SourceUnavailableError: some pictures, or some of its pages, did not come.
             LinkRefusedError: no link in it may be fetched, or one of its pages may not.
         """
-        listed = self._listed(task, stop)
+        links = (task.file.link, *task.file.other_links)
+        listed = read_listing(self.copier, links, told_at_ms=task.event.timestamp_ms, stop=stop)
         stored, *_ = [self._keep_page(task, page, number) for number, page in enumerate(listed.pages, 1)]
         numbered = enumerate(listed.links[:MAX_LINKS], 1)
         found = (listed_picture(task.file, one.link, number, one.at_ms) for number, one in numbered)
@@ -205,54 +205,6 @@ class Downloader:
         if listed.trouble:
             raise listed.trouble
         return stored
-
-    def _listed(self, task: "_Task", stop: Stop) -> "_Listed":
-        """The list in the first of its forms that is whole; where none is, what all of them tell of.
-
-        Raises:
-            SourceUnavailableError: nothing of it came.
-            LinkRefusedError: its links may not be fetched.
-        """
-        forms: list[_Listed] = []
-        for link in (task.file.link, *task.file.other_links):
-            forms.append(self._pages(link, task.event.timestamp_ms, stop))
-            if forms[-1].links and not forms[-1].trouble:
-                break
-        best = max(forms, key=lambda form: (form.trouble is None, len(form.links)))
-        # Where another form is whole, only what may still come of this one is waited for.
-        final = (LinkDeadError, LinkRefusedError, NotAFileError) if best.trouble is None else ()
-        troubles = [form.trouble for form in forms if form.trouble and not isinstance(form.trouble, final)]
-        trouble = min(troubles, key=lambda error: isinstance(error, LinkRefusedError), default=None)
-        if trouble and not best.pages:
-            raise trouble
-        links = {one.link: one for form in (best, *forms) for one in form.links}
-        return _Listed(best.pages, tuple(links.values()), trouble)
-
-    def _pages(self, link: str, told_at_ms: int, stop: Stop) -> "_Listed":
-        """One form of the list, as far as it goes."""
-        pages: list[bytes] = []
-        links: dict[str, ListedLink] = {}
-        trouble: SourceUnavailableError | LinkRefusedError | None = None
-        try:
-            while (
-                link and len(pages) < MAX_PAGES and len(links) <= MAX_LINKS and sum(map(len, pages)) < _MAX_LIST_BYTES
-            ):
-                content = self.copier.read(link, max_bytes=_MAX_LIST_BYTES, stop=stop)
-                if is_web_page(content):
-                    raise NotAFileError("the source sent a web page instead of the list")
-                page = read_page(content, link, told_at_ms=told_at_ms)
-                # A next page that holds nothing new is no next page.
-                if pages and not any(one.link not in links for one in page.links):
-                    link = ""
-                    break
-                pages.append(content)
-                links |= {one.link: one for one in page.links}
-                link = page.next_link
-            if link or len(links) > MAX_LINKS:
-                trouble = LinkRefusedError(f"the list goes on beyond {len(pages)} pages and {MAX_LINKS} links")
-        except (SourceUnavailableError, LinkRefusedError) as error:
-            trouble = error
-        return _Listed(pages, tuple(links.values()), trouble)
 
     def _keep_page(self, task: "_Task", content: bytes, number: int) -> StoredObject:
         """Store a page as it came; the one of an earlier try stays."""
@@ -366,15 +318,6 @@ class Downloader:
 
     def _now_ms(self) -> int:
         return int(self.clock() * 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """What a list of pictures tells, and what kept it from telling all."""
-
-    pages: Sequence[bytes]
-    links: Sequence[ListedLink]
-    trouble: SourceUnavailableError | LinkRefusedError | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,73 @@
+"""A list of short-lived links as far as its source gives it: in one of several forms, each of one or more pages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaas_archive.connections import Stop
+from jaas_archive.copying import Copier
+from jaas_archive.errors import LinkDeadError, LinkRefusedError, NotAFileError, SourceUnavailableError
+from jaas_archive.formats import is_web_page
+from jaas_archive.link_lists import MAX_LINKS, MAX_PAGES, ListedLink, read_page
+
+_MAX_LIST_BYTES = 8 << 20
+"""Of one page; and no page is asked for after so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a list tells, and what kept it from telling all."""
+
+    pages: Sequence[bytes]
+    links: Sequence[ListedLink]
+    trouble: SourceUnavailableError | LinkRefusedError | None
+
+
+def read_listing(copier: Copier, forms: Sequence[str], *, told_at_ms: int, stop: Stop) -> Listing:
+    """The list in the first of its forms that is whole; where none is, what all of them tell of.
+
+    `forms` are the links to it; `told_at_ms` is when JaaS told of it.
+
+    Raises:
+        SourceUnavailableError: nothing of it came.
+        LinkRefusedError: its links may not be fetched.
+        HandOverError: the time is over.
+    """
+    read: list[Listing] = []
+    for link in forms:
+        read.append(_read_form(copier, link, told_at_ms, stop))
+        if read[-1].links and not read[-1].trouble:
+            break
+    best = max(read, key=lambda form: (form.trouble is None, len(form.links)))
+    # Where another form is whole, only what may still come of this one is waited for.
+    final = (LinkDeadError, LinkRefusedError, NotAFileError) if best.trouble is None else ()
+    troubles = [form.trouble for form in read if form.trouble and not isinstance(form.trouble, final)]
+    trouble = min(troubles, key=lambda error: isinstance(error, LinkRefusedError), default=None)
+    if trouble and not best.pages:
+        raise trouble
+    links = {one.link: one for form in (best, *read) for one in form.links}
+    return Listing(best.pages, tuple(links.values()), trouble)
+
+
+def _read_form(copier: Copier, link: str, told_at_ms: int, stop: Stop) -> Listing:
+    """One form of the list, as far as it goes."""
+    pages: list[bytes] = []
+    links: dict[str, ListedLink] = {}
+    trouble: SourceUnavailableError | LinkRefusedError | None = None
+    try:
+        while link and len(pages) < MAX_PAGES and len(links) <= MAX_LINKS and sum(map(len, pages)) < _MAX_LIST_BYTES:
+            content = copier.read(link, max_bytes=_MAX_LIST_BYTES, stop=stop)
+            if is_web_page(content):
+                raise NotAFileError("the source sent a web page instead of the list")
+            page = read_page(content, link, told_at_ms=told_at_ms)
+            # A next page that holds nothing new is no next page.
+            if pages and not any(one.link not in links for one in page.links):
+                link = ""
+                break
+            pages.append(content)
+            links |= {one.link: one for one in page.links}
+            link = page.next_link
+        if link or len(links) > MAX_LINKS:
+            trouble = LinkRefusedError(f"the list goes on beyond {len(pages)} pages and {MAX_LINKS} links")
+    except (SourceUnavailableError, LinkRefusedError) as error:
+        trouble = error
+    return Listing(pages, tuple(links.values()), trouble)

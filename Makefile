@@ -46,7 +46,7 @@ bench-table: .venv/installed
 	@PYTHONPATH=layers/jaas_archive .venv/bin/python -m benchmarks.table run
 
 bench-copy bench-scaling bench-cost bench-receiver: .venvs/bench/installed
-	@.venvs/bench/bin/python -m benchmarks.$(@:bench-%=%)
+	@PYTHONPATH=layers/jaas_archive .venvs/bench/bin/python -m benchmarks.$(@:bench-%=%)
 
 check: .venv/installed .venvs/sam/installed .venvs/checkov/installed ## lint, format, types, template, lock, known vulnerabilities
 	@.venv/bin/ruff check --quiet

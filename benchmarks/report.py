@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from benchmarks.measured import Result
 from benchmarks.peers import FLOOR, OURS
+from benchmarks.servers import LIMITED_BYTES_PER_SECOND
+from jaas_archive.copying import WORKERS
 
 _MIB = 1 << 20
 _LARGE_BYTES = 64 * _MIB
@@ -51,6 +53,11 @@ class _Case:
         """How many times faster than the fastest of the tools."""
         return min(self[tool].wall_seconds for tool in tools) / self[OURS].wall_seconds
 
+    def share_of_limit(self) -> float:
+        """The bytes a second that we reached, of those that the source gives all our connections together."""
+        ours = self[OURS]
+        return ours.size_bytes / ours.wall_seconds / (WORKERS * LIMITED_BYTES_PER_SECOND)
+
     def above_import(self) -> float:
         return self[OURS].rss_above_import_mib or float("nan")
 
@@ -65,6 +72,7 @@ _BARS = (
     _Bar("peak MiB above the import", "", _Case.above_import, "≤", 64),
     _Bar("times faster than one stream", "-limited", lambda case: case.speed_ratio(*_SINGLE_STREAM), "≥", 3.5),
     _Bar("times faster than rclone-copyto", "-limited", lambda case: case.speed_ratio(*_COPYTO), ">", 1.0),
+    _Bar("share of what all workers could get (aim)", "-limited", _Case.share_of_limit, "≥", 0.90),
     _Bar("peak MiB above the import", "-slow-sink", _Case.above_import, "≤", 64),
     _Bar("CPU ÷ requests-upload_fileobj", "8MiB", lambda case: case.cpu_ratio(_UPLOAD_FILEOBJ), "≤", 0.5),
 )

@@ -1,4 +1,4 @@
-"""How time, CPU and memory of our copy grow with the size; writes results/scaling.json, scaling.md and scaling.svg.
+"""How time, CPU and memory of our copy grow with the size, beside the floor; writes results/scaling.{json,md,svg}.
 
 The environment narrows it down: SIZES (such as `64MiB 1GiB`) and ROUNDS.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks import chart, files, machine
 from benchmarks.measured import Result, write_results
-from benchmarks.peers import OURS, TOOLS
+from benchmarks.peers import FLOOR, OURS, TOOLS
 from benchmarks.rounds import Case, measure, warm_up
 from benchmarks.servers import running_servers
 
@@ -20,12 +20,12 @@ def main() -> None:
     sizes = [files.parse_size(size) for size in os.environ.get("SIZES", _SIZES).replace(",", " ").split()]
     rounds = int(os.environ.get("ROUNDS", "3"))
     machine.install_packages()
-    ours = [tool for tool in TOOLS if tool.name == OURS]
+    tools = [tool for tool in TOOLS if tool.name in {OURS, FLOOR}]
     results: list[Result] = []
     with running_servers(machine.certificates()) as servers:
-        warm_up(ours, servers)
+        warm_up(tools, servers)
         for size in sizes:
-            results += measure(Case(files.size_text(size), size), ours, servers, rounds)
+            results += measure(Case(files.size_text(size), size), tools, servers, rounds)
             if size > _KEPT_BYTES:
                 files.file_of(size).path.unlink()
     text = "\n".join(_lines(results))
@@ -38,19 +38,30 @@ def _lines(results: Sequence[Result]) -> Iterator[str]:
     yield "# How a copy grows with the size of the recording\n"
     yield f"{machine.description()}; medians of {results[0].runs}.\n"
     yield "![wall, CPU and peak memory over the size](scaling.svg)\n"
-    yield "| size | wall s | wall s/GiB | CPU s | CPU s/GiB | peak RSS MiB | above import |"
-    yield "|---|---|---|---|---|---|---|"
-    for result in results:
+    yield (
+        "Where a file is large enough, the start of Python and its imports no longer count: what is left is what the "
+        f"copy takes, beside `{FLOOR}`, which does nothing else.\n"
+    )
+    yield f"| size | wall s | wall s/GiB | CPU s | CPU s/GiB | CPU to {FLOOR} | peak RSS MiB | above import |"
+    yield "|---|---|---|---|---|---|---|---|"
+    floors = {result.case: result for result in results if result.tool == FLOOR}
+    for result in _ours(results):
         wall_seconds_per_gib = result.wall_seconds / result.size_bytes * (1 << 30)
         yield (
             f"| {result.case} | {result.wall_seconds:.2f} | {wall_seconds_per_gib:.2f} "
             f"| {result.cpu_seconds:.2f} | {result.cpu_seconds_per_gib:.2f} "
+            f"| {result.cpu_seconds / floors[result.case].cpu_seconds:.2f} "
             f"| {result.peak_rss_mib:.1f} | {result.rss_above_import_mib} |"
         )
     yield ""
 
 
+def _ours(results: Sequence[Result]) -> list[Result]:
+    return [result for result in results if result.tool == OURS]
+
+
 def _drawn(results: Sequence[Result]) -> str:
+    results = _ours(results)
     names = [result.case for result in results]
     sizes = [result.size_bytes for result in results]
     return chart.draw(

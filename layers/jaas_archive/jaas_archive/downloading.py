@@ -359,6 +359,8 @@ class _Task:
         is_announced = info.length is not None and info.length == self.file.announced_bytes
         if is_web_page(head) and self.file.suffix.lower() not in _PAGE_SUFFIXES and not is_announced:
             raise NotAFileError("the source sent a web page instead of the file")
+        if kind.content_type and not head:
+            raise NotAFileError("the source sent nothing instead of the file")
         if kind.extension == ".mp4" and head[4:8] not in _FIRST_BOXES:
             raise NotAFileError("the source sent something that is no MP4")
         extension, content_type = (

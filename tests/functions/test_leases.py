@@ -6,6 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,18 @@ def test_an_object_stored_by_an_invocation_that_died_is_adopted(world: World, fi
     world.settle()
     asked = len(link.requests)
     (item,) = world.items("FILE#")
+    _as_before_it_was_noted(world)
+    world.accept(event)
+    world.settle()
+    (again,) = world.items("FILE#")
+    assert (again["status"], again["key"], again["size"]) == ("archived", item["key"], item["size"])
+    assert len(link.requests) == asked
+    assert len([key for key in world.archived_keys() if key.endswith(".mp4")]) == 1
+
+
+def _as_before_it_was_noted(world: World) -> None:
+    """The only file as an invocation leaves it that stored it and died before it could note that."""
+    (item,) = world.items("FILE#")
     world.dynamodb.update_item(
         TableName="meetings",
         Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}},
@@ -59,12 +72,44 @@ def test_an_object_stored_by_an_invocation_that_died_is_adopted(world: World, fi
         ExpressionAttributeNames={"#s": "status", "#k": "key", "#n": "size"},
         ExpressionAttributeValues={":copying": {"S": "copying"}, ":until": {"N": "1"}},
     )
+
+
+def test_a_file_with_the_longest_of_ids_is_adopted_too(world: World, files: FileServer) -> None:
+    """S3 keeps no more than the beginning of what its metadata say."""
+    link = publish(files, b"minutes")
+    event = uploaded(link, "DOCUMENT_ADDED", fileName="minutes.txt", fileId="\u00e9" * 60, fileSize=7)
+    for _ in range(3):
+        world.accept(event)
+        world.settle()
+        (item,) = world.items("FILE#")
+        assert (item["status"], item["key"].rpartition("/")[2]) == ("archived", "minutes.txt")
+        _as_before_it_was_noted(world)
+    assert len(world.copied_keys()) == 1
+
+
+@pytest.mark.parametrize(
+    ("event_type", "content", "data"),
+    [
+        ("DOCUMENT_ADDED", b"minutes", {"fileName": "minutes.txt", "fileSize": 7}),
+        ("TRANSCRIPTION_UPLOADED", b"WEBVTT\n", {}),
+        ("RTCSTATS_UPLOADED", b"\x1f\x8b", {}),
+    ],
+)
+def test_what_was_stored_and_not_noted_is_not_lost_with_its_link(
+    world: World, files: FileServer, event_type: str, content: bytes, data: dict[str, Any]
+) -> None:
+    """What the file is called may hang on bytes that cannot be had any more."""
+    link = publish(files, content)
+    event = uploaded(link, event_type, statsUrl=link.url, **data)
     world.accept(event)
     world.settle()
-    (again,) = world.items("FILE#")
-    assert (again["status"], again["key"], again["size"]) == ("archived", item["key"], item["size"])
-    assert len(link.requests) == asked
-    assert len([key for key in world.archived_keys() if key.endswith(".mp4")]) == 1
+    (before,) = world.items("FILE#")
+    _as_before_it_was_noted(world)
+    link.expire()
+    world.accept(event)
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["key"]) == ("archived", before["key"])
 
 
 def test_an_invocation_that_lost_its_lease_does_not_touch_the_upload_of_the_next(

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from typing import BinaryIO
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from jaas_archive.archive import Archive, StoredObject, ascii_metadata
+from jaas_archive.archive import Archive, StoredObject, ascii_metadata, object_identity
 from jaas_archive.connections import Stop
 from jaas_archive.copying import HEAD_BYTES, Copier, Destination, HandOverError, Job
 from jaas_archive.errors import (
@@ -55,6 +55,7 @@ _TRIES_OF_NO_PICTURE = 3
 """An error page passes; what is no picture so often is a link to something else."""
 _LONGEST_ID_BYTES = 80
 """In the second name of a file: file systems take names of 255 bytes."""
+_USUAL_EXTENSIONS = {"transcript": (".json", ".vtt", ".txt"), "rtcstats": (".gz", ".json")}
 _PAGE_SUFFIXES = (".htm", ".html")
 _FIRST_BOXES = frozenset({b"ftyp", b"free", b"skip", b"wide", b"pdin", b"moov", b"mdat"})
 
@@ -256,7 +257,9 @@ class Downloader:
             return None
         if task.record.checkpoint:
             return self._own(task, task.record.checkpoint.key)
-        return self._own(task, task.key(task.file.kind.extension)) if task.file.kind.extension else None
+        # Its link may be dead by now, so its bytes cannot tell what its name ends in.
+        keys = (task.key(extension, second=second) for second in (False, True) for extension in task.extensions)
+        return next(filter(None, (self._own(task, key) for key in keys)), None)
 
     def _own(self, task: "_Task", key: str) -> StoredObject | None:
         stored = self.archive.find(key)
@@ -341,7 +344,13 @@ class _Task:
     @property
     def identity(self) -> str:
         """What tells our own object from another under the same key."""
-        return f"{self.session.id}/{file_sort_key(self.file)}"
+        return object_identity(self.session.id, file_sort_key(self.file))
+
+    @property
+    def extensions(self) -> Sequence[str]:
+        """What the file's name may end in, as far as that can be known without its bytes."""
+        known = self.file.kind.extension or self.file.suffix
+        return (known,) if known else _USUAL_EXTENSIONS.get(self.file.kind.name, ())
 
     def key(self, extension: str, *, second: bool = False, aside: bool = False) -> str:
         """The file's key, or the one to take if another file of the session has that."""

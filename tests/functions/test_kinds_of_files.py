@@ -241,6 +241,21 @@ def test_what_is_no_picture_does_not_keep_the_list_open(world: World, files: Fil
     assert [file["status"] for file in world.meeting()["files"]] == ["archived", "archived"]
 
 
+@pytest.mark.parametrize("content", [b"BM" + bytes([255, 0]) * 200, b"II*\x00" + bytes(200)])
+def test_a_picture_that_no_browser_shows_is_kept_among_the_files(
+    world: World, files: FileServer, content: bytes
+) -> None:
+    strange = files.publish(content, name="screen").url
+    world.accept(history(listing(files, [screen(files, 1), strange]).url))
+    world.settle()
+    kept = archived(world, "screenshot")
+    assert sorted(world.object(file["name"]) for file in kept) == sorted([make_screenshot(1, slides=9), content])
+    page = world.object("meeting.html").decode()
+    for file in kept:
+        assert (f'src="./{file["name"]}"' in page) == file["name"].endswith(".png")
+        assert f'href="./{file["name"]}"' in page
+
+
 def test_a_list_on_an_origin_that_is_not_allowed_is_refused_and_told(world: World, files: FileServer) -> None:
     link = files.publish(b'["https://elsewhere.example/1.png"]', name="history.json")
     world.accept(history(link.url))

@@ -29,7 +29,7 @@ from jaas_archive.errors import (
 )
 from jaas_archive.events import Event, read_event
 from jaas_archive.files import FileRecord, FileStatus, file_sort_key
-from jaas_archive.formats import format_of, is_image, is_web_page
+from jaas_archive.formats import format_of, is_web_page, may_be_image
 from jaas_archive.kinds import SCREENSHOT, AnnouncedFile, announced_files, listed_picture
 from jaas_archive.link_lists import MAX_LINKS
 from jaas_archive.listings import read_listing
@@ -377,7 +377,7 @@ class _Task:
             if kind.extension and kind.content_type
             else format_of(head, self.file.suffix)
         )
-        if kind is SCREENSHOT and not is_image(content_type):
+        if kind is SCREENSHOT and not may_be_image(content_type):
             raise NotAFileError("the source sent something that is no picture")
         seconds = self.file.duration_seconds
         metadata = {

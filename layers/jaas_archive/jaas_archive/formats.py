@@ -77,6 +77,11 @@ def is_image(content_type: str) -> bool:
     return content_type in ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif")
 
 
+def may_be_image(content_type: str) -> bool:
+    """Whether it may be a picture, if only of a kind that is not known here."""
+    return content_type == _UNKNOWN or content_type.startswith("image/")
+
+
 def _by_bytes(head: bytes) -> tuple[str, str]:
     for position, magic, extension, content_type in _MAGIC:
         if head[position:].startswith(magic):

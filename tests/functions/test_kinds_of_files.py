@@ -448,3 +448,19 @@ def test_a_list_that_ended_early_is_asked_for_anew(world: World, files: FileServ
     world.settle()
     (listed,) = archived(world, "screenshots")
     assert world.object(listed["name"]) == link.stored.source
+
+
+def test_a_page_instead_of_a_picture_passes_however_often_the_list_failed_before(
+    world: World, files: FileServer
+) -> None:
+    link = listing(files, [screen(files, 1), screen(files, 2)])
+    assert isinstance(link.stored.source, bytes)
+    second = files.find(json.loads(link.stored.source)["items"][1]["url"])
+    assert second
+    link.faults.then(Fail(503), times=4)
+    second.faults.then(HtmlPage())
+    world.accept(history(link.url))
+    for _ in range(6):
+        world.settle()
+        world.show_all("download")
+    assert len(archived(world, "screenshot")) == 2

@@ -464,3 +464,63 @@ def test_a_page_instead_of_a_picture_passes_however_often_the_list_failed_before
         world.settle()
         world.show_all("download")
     assert len(archived(world, "screenshot")) == 2
+
+
+def test_pictures_that_differ_only_in_what_their_links_ask_for_are_all_kept_once(
+    world: World, files: FileServer
+) -> None:
+    picture = screen(files, 1)
+    link = files.publish(b"", name="history.json")
+    tokens = iter(range(100))
+    link.renew = lambda: json.dumps([f"{picture}?token={next(tokens)}&number={number}" for number in (1, 2)]).encode()
+    shown = files.find(picture)
+    assert shown
+    shown.faults.then().then(Fail(503))
+    world.accept(history(link.url))
+    world.settle()
+    assert len(archived(world, "screenshot")) == 1
+    world.show_all("download")
+    world.settle()
+    assert len(archived(world, "screenshot")) == 2
+    assert len([name for name in names(world) if name.endswith(".png")]) == 2
+
+
+def test_what_an_event_says_of_its_list_is_not_said_of_the_pictures(world: World, files: FileServer) -> None:
+    world.accept(history(listing(files, [screen(files, 1)]).url, fileSize=77, durationSec=7))
+    world.settle()
+    assert len(archived(world, "screenshot")) == 1
+    assert world.items("FILE#screenshot#")[0].keys().isdisjoint({"duration_seconds"})
+
+
+def test_a_list_that_comes_again_without_its_expiry_brings_what_is_new(world: World, files: FileServer) -> None:
+    link, links = files.publish(b"", name="history.json"), [screen(files, 1)]
+    link.renew = lambda: json.dumps(links).encode()
+    for number in (1, 1, 2, 2):
+        links[1:] = [screen(files, 2)][: number - 1]
+        event = history(link.url) | {"idempotencyKey": f"list {number}", "timestamp": now_ms() + number}
+        del event["data"]["linkExpiration"]
+        world.accept(event)
+        world.settle()
+    assert len(archived(world, "screenshot")) == 2
+    assert len(archived(world, "screenshots")) == 2
+
+
+def test_the_size_in_an_undocumented_event_is_that_of_its_only_file(world: World, files: FileServer) -> None:
+    contents = [mp4(300), mp4(500)]
+    first, second = (files.publish(content, name=f"app/{n}.mp4").url for n, content in enumerate(contents))
+    world.accept(told("trap_unknown_event_type_with_file", preAuthenticatedLink=first, more=second, fileSize=300))
+    alone = told("trap_unknown_event_type_with_file", preAuthenticatedLink=screen(files, 1), fileSize=300)
+    world.accept(alone | {"idempotencyKey": "alone"})
+    for _ in range(2):
+        world.settle()
+        world.show_all("download")
+    world.settle()
+    assert sorted(world.object(file["name"]) for file in archived(world, "other")) == sorted(contents)
+    assert [file["status"] for file in world.meeting()["files"]].count("refused") == 1
+
+
+def test_what_only_looks_like_a_link_does_not_stand_before_the_file(world: World, files: FileServer) -> None:
+    link = files.publish(mp4(300), name="app/call.mp4").url
+    world.accept(told("trap_unknown_event_type_with_file", about='https://"', preAuthenticatedLink=link))
+    world.settle()
+    assert [file["status"] for file in world.meeting()["files"]] == ["archived"]

@@ -48,6 +48,30 @@ def test_a_link_made_anew_names_the_same_file() -> None:
     assert one.id == other.id != third.id
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        "https://8x8.vc/shot?id=1&X-Amz-Signature=b&X-Amz-Date=20260701T090000Z",
+        "https://8x8.vc/shot?Expires=2&id=1&Key-Pair-Id=b",
+        "https://8x8.vc/shot?accessToken=b&id=1&sig=c",
+        "https://elsewhere.8x8.vc/shot?jwt=b&id=1#top",
+    ],
+)
+def test_what_a_link_asks_for_names_the_file_and_what_proves_it_does_not(again: str) -> None:
+    ids = [
+        announced("CHAT_UPLOADED", preAuthenticatedLink=link)
+        for link in ("https://8x8.vc/shot?id=1&token=a", again, "https://8x8.vc/shot?id=2&token=a")
+    ]
+    one, same, other = (file.id for file in ids if file)
+    assert one == same != other
+
+
+def test_a_blank_in_a_link_is_sent_as_what_it_stands_for() -> None:
+    assert (
+        recording(preAuthenticatedLink=" https://a.example/o/my call.mp4 ").link == "https://a.example/o/my%20call.mp4"
+    )
+
+
 def test_recordings_without_an_id_are_told_apart_by_their_link() -> None:
     link = "https://a.example/p/t/n/ns/b/one/o/app/{}.mp4"
     ids = {recording(recordingSessionId=None, preAuthenticatedLink=link.format(name)).id for name in "aab"}

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from jaas_archive.events import DOCUMENTED_TYPES, LINK_REMOVED, Event, Json, milliseconds, without_links
 from jaas_archive.names import compact_time, safe_file_stem, safe_name, suffix_of
@@ -16,7 +16,12 @@ LONGEST_LIFE_HOURS = 72
 _LONGEST_TITLE = 1_000
 _LONGEST_TITLE_IN_NAME = 150
 _WHOLE_LINK = re.compile(r"https?://\S+", re.IGNORECASE)
-_ASCII = "".join(map(chr, range(0x80)))
+_CREDENTIAL = re.compile(
+    r"x-amz-.*|.*(?:token|signature|expir|credential|policy).*|sig|jwt|auth|hmac|nonce|awsaccesskeyid|key-pair-id",
+    re.IGNORECASE,
+)
+"""Arguments in a link that prove who may follow it and until when, and are others whenever it is made anew."""
+_KEPT_IN_LINK = "".join(map(chr, range(0x80))).replace(" ", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +159,11 @@ def message_document(event: Event, file: AnnouncedFile) -> dict[str, Json]:
     if file.kind is not OTHER:
         return event.document
     data = without_links(event.data)
-    # Nobody knows what place in such an event is the link's, so any is.
-    return event.document | {"data": (data if isinstance(data, dict) else {}) | {"link": file.link}}
+    # Nobody knows what place in such an event is the link's, so any is: the first, since the first link counts. Of
+    # several files, nobody knows of which a size tells.
+    left_out = {"link"} | ({"fileSize"} if len(announced_files(event)) > 1 else set())
+    rest = {name: value for name, value in (data if isinstance(data, dict) else {}).items() if name not in left_out}
+    return event.document | {"data": {"link": file.link} | rest}
 
 
 def announced_files(event: Event) -> tuple[AnnouncedFile, ...]:
@@ -171,7 +179,8 @@ def announced_files(event: Event) -> tuple[AnnouncedFile, ...]:
 
 def _announced(event: Event, kind: FileKind, link: str, *other_links: str) -> AnnouncedFile:
     fields = event.fields
-    file_id, id8 = _identity(kind, fields, link)
+    # A list may come again, and hold more by then.
+    file_id, id8 = _identity(kind, fields, link, event.idempotency_key if kind.is_list else "")
     starts_at_ms = milliseconds(fields.get(kind.time_field))
     expires_at_ms = milliseconds(fields.get("linkExpiration"))
     if expires_at_ms is None or expires_at_ms <= event.timestamp_ms:
@@ -179,7 +188,7 @@ def _announced(event: Event, kind: FileKind, link: str, *other_links: str) -> An
     expires_at_ms = min(expires_at_ms, event.timestamp_ms + LONGEST_LIFE_HOURS * _HOUR_MS)
     title = next(filter(None, (_text(fields.get(name)) for name in kind.title_fields)), "")[:_LONGEST_TITLE]
     if kind is OTHER:
-        title, suffix = event.type, suffix_of(_object_name(link))
+        title, suffix = event.type, suffix_of(_object_path(link))
     else:
         suffix = suffix_of(title) if "{file_name}" in kind.stem else ""
     return AnnouncedFile(
@@ -214,6 +223,9 @@ def listed_picture(listed: AnnouncedFile, link: str, number: int, at_ms: int | N
         other_links=(),
         stem=SCREENSHOT.stem.format(time=compact_time(at_ms) if at_ms else f"{number:04d}", id8=id8),
         starts_at_ms=at_ms,
+        # What the event says of these is said of the list.
+        announced_bytes=None,
+        duration_seconds=None,
     )
 
 
@@ -223,19 +235,22 @@ def identified_file(kind_name: str, fields: Json) -> str:
     return _identity(kind, fields, "")[0] if all(fields.get(name) for name in kind.identity) else ""
 
 
-def _identity(kind: FileKind, fields: Json, link: str) -> tuple[str, str]:
-    """What tells the file from others of its kind, and its first eight characters for names."""
+def _identity(kind: FileKind, fields: Json, link: str, told_by: str = "") -> tuple[str, str]:
+    """What tells the file from others of its kind, and its first eight characters for names.
+
+    `told_by` is the event, for a file whose link may be that of another.
+    """
     identity = [str(fields[name]) for name in kind.identity if fields.get(name)]
     if len(identity) == len(kind.identity) > 0:
         return safe_name(".".join(identity)), safe_name(identity[0][:8])
-    told = "\n".join([*identity, _object_name(link)]).encode("utf-8", "replace")
+    told = "\n".join([*identity, *filter(None, [told_by]), _object_name(link)]).encode("utf-8", "replace")
     file_id = hashlib.sha256(told).hexdigest()[:32]
     return file_id, file_id[:8]
 
 
 def _link(value: object) -> str:
-    """A link; what is not ASCII in it stands for its UTF-8, percent-encoded."""
-    return quote(value.strip(), safe=_ASCII) if isinstance(value, str) and value != LINK_REMOVED else ""
+    """A link; a blank in it, and what is not ASCII, stands for its UTF-8, percent-encoded."""
+    return quote(value.strip(), safe=_KEPT_IN_LINK) if isinstance(value, str) and value != LINK_REMOVED else ""
 
 
 def _links_in(value: Json) -> Iterator[str]:
@@ -252,7 +267,20 @@ def _links_in(value: Json) -> Iterator[str]:
 
 
 def _object_name(link: str) -> str:
-    """What stands after `/o/` in an Oracle link: it stays the same when the link is made anew or the bucket changes."""
+    """What stays the same when a link is made anew: its path, and what it asks for beside showing that it may."""
+    try:
+        asked = sorted(
+            pair
+            for pair in parse_qsl(urlsplit(link).query, keep_blank_values=True)
+            if not _CREDENTIAL.fullmatch(pair[0])
+        )
+    except ValueError:
+        return link
+    return f"{_object_path(link)}?{urlencode(asked)}" if asked else _object_path(link)
+
+
+def _object_path(link: str) -> str:
+    """What stands after `/o/` in an Oracle link: it stays the same when the bucket changes."""
     try:
         path = unquote(urlsplit(link).path)
     except ValueError:

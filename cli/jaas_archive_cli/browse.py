@@ -3,15 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import batched
 from typing import Any
 
 from jaas_archive.events import read_event
 from jaas_archive.files import FileStatus
-from jaas_archive.items import plain_values, session_pk
+from jaas_archive.items import plain_values, session_pk, whole_number
 from jaas_archive.kinds import announced_files, identified_file
 from jaas_archive.names import iso_time
-from jaas_archive_cli.stack import Stack
+from jaas_archive_cli.stack import MOST_ITEMS, Stack
 
 _NEXT_STEPS = {
     FileStatus.PENDING: "wait: it is tried again until its link dies",
@@ -23,12 +24,21 @@ _NEXT_STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A session in a list."""
+    """A session in a list; of the files nothing is known before its record was made for the first time."""
 
     session_id: str
     started_at: str
     room: str
     folder: str
+    files: int | None = None
+    files_archived: int | None = None
+
+    @property
+    def files_text(self) -> str:
+        """`3` if all of the files are archived, else `2 of 3`."""
+        if self.files is None or self.files_archived is None:
+            return "?"
+        return f"{self.files}" if self.files_archived == self.files else f"{self.files_archived} of {self.files}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +79,26 @@ class Shown:
 
 
 def list_sessions(stack: Stack, partition: str) -> Iterator[Row]:
-    """The sessions of a room (`ROOM#…`) or of a day (`DAY#…`) by time."""
+    """The sessions of a room (`ROOM#…`) or of a day (`DAY#…`) by time; the list of a day does not tell of files."""
     for item in stack.listed(partition):
         values = plain_values(item)
-        yield Row(values["session_id"], values["gsi1sk"], values["room"], values["folder"])
+        yield Row(values["session_id"], values["gsi1sk"], values["room"], values["folder"], *_counts(values))
+
+
+def with_files(stack: Stack, rows: Iterable[Row]) -> Iterator[Row]:
+    """The sessions of a day with how many files there are.
+
+    Their own items say so, as of the last record; those of the list would have to be written with each piece of news.
+    """
+    for some in batched(rows, MOST_ITEMS, strict=False):
+        found = stack.session_items(row.session_id for row in some)
+        for row in some:
+            files, archived = _counts(plain_values(found.get(row.session_id, {})))
+            yield replace(row, files=files, files_archived=archived)
+
+
+def _counts(values: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    return whole_number(values.get("files")), whole_number(values.get("files_archived"))
 
 
 def show_session(stack: Stack, session_id: str, *, with_links: bool) -> Shown | None:

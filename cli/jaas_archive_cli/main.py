@@ -301,25 +301,31 @@ def list_(
 ) -> None:
     """List sessions, of a room or of a day, by time.
 
+    FILES is how many there are if all are archived, or for example `2 of 3`; `show` says why. It is `?` until the first
+    record of a session is made.
+
     For example:
 
     - `jaas-archive ls --room weeklysync`
     - `jaas-archive ls --room weeklysync --day 2026-07-01`
-    - `jaas-archive ls --day 2026-07-01 --json | jq -r '.[].folder'`
+    - `jaas-archive ls --day 2026-07-01 --json | jq -r '.[] | select(.files_archived != .files).session_id'`
     """
     wanted = _time(day, "--day") or (None if room else datetime.now(UTC))
     with _stack(stack_name, profile, region) as stack:
         if wanted is not None:
-            rows = list(browse.list_sessions(stack, f"DAY#{wanted.date().isoformat()}"))
-            rows = [row for row in rows if room is None or row.room == room]
+            listed = browse.list_sessions(stack, f"DAY#{wanted.date().isoformat()}")
+            rows = list(browse.with_files(stack, (row for row in listed if room in (None, row.room))))
         else:
             rows = list(browse.list_sessions(stack, f"ROOM#{room}"))
     if as_json:
         print_json(rows)
         return
+    if not rows:
+        say("no sessions")
+        return
     print_table(
-        ("STARTED", "ROOM", "SESSION", "FOLDER"),
-        ((row.started_at, row.room, row.session_id, row.folder) for row in rows),
+        ("STARTED", "ROOM", "FILES", "SESSION", "FOLDER"),
+        ((row.started_at, row.room, row.files_text, row.session_id, row.folder) for row in rows),
     )
 
 

@@ -1,6 +1,6 @@
 """A deployed stack, found by its name with the admin's own AWS settings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.backlog import Backlog
-from jaas_archive.items import Item
+from jaas_archive.items import Item, item_key, session_pk
 from jaas_archive.meetings import Meetings
 from jaas_archive.queues import ClaimBucket
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
+
+
+MOST_ITEMS = 100
+"""DynamoDB: in one BatchGetItem."""
 
 
 class StackError(Exception):
@@ -72,6 +76,18 @@ class Stack:
         )
         for page in pages:
             yield from page["Items"]
+
+    def session_items(self, session_ids: Iterable[str]) -> dict[str, Item]:
+        """The items `SESSION` of up to a hundred sessions, in one request if DynamoDB is not busy."""
+        table = self.outputs["MeetingsTableName"]
+        keys = [item_key(session_id, "SESSION") for session_id in dict.fromkeys(session_ids)]
+        wanted: Any = {table: {"Keys": keys, "ConsistentRead": True}} if keys else {}
+        found: dict[str, Item] = {}
+        while wanted:
+            answer = self.client("dynamodb").batch_get_item(RequestItems=wanted)
+            found |= {item["pk"]["S"].removeprefix(session_pk("")): item for item in answer["Responses"].get(table, [])}
+            wanted = answer.get("UnprocessedKeys")
+        return found
 
     @cached_property
     def _clients(self) -> dict[str, Any]:

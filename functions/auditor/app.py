@@ -39,6 +39,7 @@ def auditor() -> Auditor:
         announcements=Announcements(ClaimBucket(lambda: s3, settings.claim_bucket_name)),
         download_queue=Queue(sqs, settings.download_queue_url),
         urgent_queue=Queue(sqs, settings.urgent_download_queue_url),
+        meeting_queue=Queue(sqs, settings.meeting_queue_url),
         topic=Topic(boto3.client("sns"), settings.alarm_topic_arn),
         stack=settings.stack,
         file_kinds=chosen_kinds(settings.file_kinds),

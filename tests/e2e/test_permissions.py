@@ -230,6 +230,14 @@ def look_for_lost_messages(scene: Scene, _: str) -> bool:
     return "queued_at" in scene.file(session_id)
 
 
+def give_up_what_nobody_can_try(scene: Scene, _: str) -> bool:
+    session_id = scene.announced()
+    past_ms = int(time.time() * 1000) - 2 * _DAY_MS
+    scene.change(session_id, scene.file(session_id)["sk"], announced_at=past_ms, deadline=past_ms, announcement="")
+    scene.audit()
+    return bool(scene.file(session_id)["status"] == "expired")
+
+
 def see_that_an_object_is_there(scene: Scene, _: str) -> bool:
     session_id = str(uuid.uuid4())
     document = event("CHAT_UPLOADED", session_id, age_ms=3 * _DAY_MS, preAuthenticatedLink=scene.chat().url)
@@ -275,6 +283,7 @@ STEPS: dict[tuple[str, str], Callable[[Scene, str], bool]] = {
     ("auditor", "LookAtObjects"): see_that_an_object_is_there,
     ("auditor", "ReadAnnouncements"): queue_file_again,
     ("auditor", "QueueFilesAgain"): queue_file_again,
+    ("auditor", "TellWhatWasGivenUp"): give_up_what_nobody_can_try,
     ("auditor", "SeeHowManyWait"): look_for_lost_messages,
     ("auditor", "StoreLargeEvents"): partial(queue_file_again, padding=LARGE),
     ("auditor", "TellPeople"): tell_people,
@@ -403,6 +412,7 @@ MAY = {
         "decrypt with the alarms' key",
         "send to DownloadQueueUrl",
         "send to UrgentDownloadQueueUrl",
+        "send to MeetingQueueUrl",
     },
 }
 

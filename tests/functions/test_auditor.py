@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from functions.auditor import app
@@ -12,7 +13,7 @@ from jaas_archive.findings import FindingKind
 from jaas_archive.kinds import announced_files
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer, Link
-from tests.functions.conftest import ARCHIVE, World, context, load_event, mp4
+from tests.functions.conftest import ARCHIVE, CLAIMS, World, context, load_event, mp4
 
 HOUR_MS = 3_600_000
 SESSION = "4be1f0a7-63c2-4d1e-9b57-20c8de715f3a"
@@ -231,6 +232,54 @@ def test_a_file_that_was_given_up_is_found_with_its_reason(world: World, files: 
     assert "jaas-archive redrive" in message["Message"]
 
 
+def test_a_file_that_was_given_up_a_day_after_its_deadline_is_found_too(world: World, link: Link) -> None:
+    """For so long a link is tried that is not known to be dead."""
+    fail_for_ever(link)
+    world.accept(recording(link, hours_left=-25) | {"timestamp": now_ms() - 49 * HOUR_MS})
+    world.settle()
+    (file,) = world.items("FILE#")
+    assert (file["status"], found(world)) == ("expired", ["lost"])
+
+
+def test_a_file_that_nobody_can_try_any_more_ends_a_day_after_its_deadline(world: World, link: Link) -> None:
+    """Its message is lost, and so is its link: an alarm that told of it would never end."""
+    world.accept(recording(link, hours_left=5))
+    _deliver_meeting_messages(world)
+    lose_messages(world)
+    _forget_announcement(world)
+    assert world.audit(hours_later=28).at_risk == 1
+    audit = world.audit(hours_later=30)
+    assert (audit.found, audit.at_risk, audit.open_files) == ({FindingKind.LOST: 1}, 0, 0)
+    assert "no message about it is left" in world.told()[-1]["Message"]
+    time.sleep(2)
+    world.settle()
+    (file,) = world.meeting()["files"]
+    assert file["status"] == "expired"
+
+
+def test_a_file_whose_message_came_lately_is_left_to_it(world: World, link: Link) -> None:
+    fail_for_ever(link)
+    world.accept(recording(link, hours_left=-23.5) | {"timestamp": now_ms() - 48 * HOUR_MS})
+    world.settle()
+    _forget_announcement(world)
+    assert world.audit(hours_later=1).open_files == 1
+
+
+def test_a_message_that_cannot_be_made_again_does_not_spoil_the_round(world: World, link: Link) -> None:
+    world.accept(recording(link, hours_left=5))
+    _deliver_meeting_messages(world)
+    (kept,) = world.s3.list_objects_v2(Bucket=CLAIMS, Prefix="announcements/")["Contents"]
+    world.s3.put_object(Bucket=CLAIMS, Key=kept["Key"], Body=b"")
+    audit = world.audit()
+    assert (audit.requeued, audit.complete) == (0, True)
+
+
+def _forget_announcement(world: World) -> None:
+    world.dynamodb.update_item(
+        TableName="meetings", Key={"pk": _PK, "sk": {"S": FILE}}, UpdateExpression="REMOVE announcement"
+    )
+
+
 def _deliver_meeting_messages(world: World) -> None:
     """Let the enricher note the events, and the downloader none."""
     while world.deliver_to_enricher():
@@ -323,6 +372,32 @@ def test_an_event_whose_file_the_table_lacks_is_found(world: World, link: Link) 
     assert found(world, hours_later=1.1) == ["file_unknown"]
 
 
+def test_one_session_that_cannot_be_noted_does_not_keep_the_others_from_being_looked_at(world: World) -> None:
+    """The connection breaks, which boto3 tells in another way than an answer that says no."""
+    for number in range(3):
+        world.accept(event("ROOM_DESTROYED", hours_ago=2) | {"sessionId": f"{SESSION}-{number}"})
+    world.settle()
+    breaks = iter([True])
+
+    def broken(params: dict[str, Any], **_: Any) -> None:
+        if "REMOVE" in params["UpdateExpression"] and next(breaks, False):
+            raise ConnectionClosedError(endpoint_url="https://dynamodb")
+
+    events = app.auditor().backlog.client.meta.events
+    events.register("provide-client-params.dynamodb.UpdateItem", broken, unique_id="broken")
+    audit = world.audit(hours_later=2)
+    events.unregister("provide-client-params.dynamodb.UpdateItem", unique_id="broken")
+    assert (audit.sessions, audit.complete) == (2, False)
+    assert world.audit(hours_later=2.25).sessions == 1
+
+
+def test_an_event_from_the_future_puts_no_audit_off(world: World) -> None:
+    world.accept(event("RECORDING_STARTED", hours_ago=1))
+    world.accept(event("ROOM_DESTROYED", hours_ago=-10_000))
+    world.settle()
+    assert found(world, hours_later=1.1) == ["recording_missing"]
+
+
 def test_without_time_the_sessions_are_left_to_the_next_round(world: World) -> None:
     world.accept(event("ROOM_DESTROYED", hours_ago=2))
     world.settle()
@@ -352,11 +427,11 @@ def test_a_message_that_was_not_sent_is_sent_by_the_next_round(world: World, lin
     fail_for_ever(link)
     world.accept(recording(link))
     world.settle()
-    with pytest.raises(Exception, match="publish to SNS"):
-        world.audit(hours_later=19)
+    audit = world.audit(hours_later=19)
+    assert (audit.at_risk, audit.found, audit.complete) == (1, {}, False), "its other numbers are told"
     _mend(world)
-    assert world.audit(hours_later=19.25).found == {}
-    assert len(world.told()) == 1
+    assert world.audit(hours_later=19.25).found == {FindingKind.AT_RISK: 1}, "a metric counts it once, too"
+    assert (world.audit(hours_later=19.5).found, len(world.told())) == ({}, 1)
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from jaas_archive.findings import Finding, FindingKind
+from jaas_archive_cli.browse import list_sessions, with_files
 from jaas_archive_cli.main import app
+from jaas_archive_cli.stack import Stack
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer
 from local.jaas.small_files import make_pdf, make_screenshot
@@ -359,6 +361,69 @@ def test_ls_lists_rooms_and_days(world: World, files: FileServer, run: Run) -> N
     assert json.loads(run("ls", "--room", "other", "--json").stdout) == []
     assert json.loads(run("ls", "--day", "2020-01-01", "--json").stdout) == []
     assert SESSION in run("ls").stdout
+
+
+def test_ls_says_how_many_files_are_archived(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    assert _row(run)[2] == "1"
+    link = files.publish(b"{}", name="app/chat.json")
+    link.faults.then(Fail(503))
+    chat = load_event("CHAT_UPLOADED") | {"sessionId": SESSION, "fqn": "app/weeklysync", "timestamp": now_ms()}
+    chat["data"] |= {"preAuthenticatedLink": link.url}
+    world.accept(chat)
+    world.settle()
+    assert _row(run)[2] == _row(run, "--room", "weeklysync")[2] == "1 of 2"
+    (of_room,) = json.loads(run("ls", "--room", "weeklysync", "--json").stdout)
+    (of_today,) = json.loads(run("ls", "--json").stdout)
+    assert of_room == of_today
+    assert (of_room["files"], of_room["files_archived"]) == (2, 1)
+    world.show_all("download")
+    world.settle()
+    assert _row(run)[2] == "2"
+
+
+def test_ls_does_not_guess_what_no_record_tells_yet(world: World, files: FileServer, run: Run) -> None:
+    link = files.publish(mp4(300), name="app/tgwrnkqpzdbmxjvu/weeklysync.mp4")
+    link.faults.then(Fail(503))
+    event = load_event("RECORDING_UPLOADED") | {"sessionId": SESSION, "fqn": "app/weeklysync", "timestamp": now_ms()}
+    event["data"] |= {"preAuthenticatedLink": link.url}
+    world.sqs.send_message(
+        QueueUrl=world.queues["download"],
+        MessageBody=json.dumps({"type": "event", "received_at": now_ms(), "event": event}),
+    )
+    world.settle()
+    (row,) = json.loads(run("ls", "--room", "weeklysync", "--json").stdout)
+    assert (row["files"], row["files_archived"]) == (None, None)
+    assert _row(run, "--room", "weeklysync")[2] == "?"
+
+
+def test_ls_of_a_busy_day_asks_for_a_hundred_sessions_at_a_time(world: World, run: Run) -> None:
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    for number in range(120):
+        names = {"session_id": f"s{number}", "room": "busy", "folder": f"busy/{number}", "started_at": "1"}
+        listed = names | {"pk": f"SESSION#s{number}", "sk": f"DAY#{day}", "gsi1pk": f"DAY#{day}", "gsi1sk": f"{number}"}
+        world.dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in listed.items()})
+        counts: Any = {"files": {"N": "3"}, "files_archived": {"N": str(number % 4)}}
+        key = {"pk": {"S": f"SESSION#s{number}"}, "sk": {"S": "SESSION"}}
+        world.dynamodb.put_item(TableName=TABLE, Item=key | counts)
+    rows = json.loads(run("ls", "--json").stdout)
+    assert {(row["files"], row["files_archived"]) for row in rows} == {(3, 0), (3, 1), (3, 2), (3, 3)}
+    stack = Stack.find("jaas-archive", profile=None, region=None)
+    requests: list[str] = []
+    stack.client("dynamodb").meta.events.register(
+        "before-call.dynamodb", lambda model, **_: requests.append(model.name)
+    )
+    assert len(list(with_files(stack, list_sessions(stack, f"DAY#{day}")))) == 120
+    assert requests == ["Query", "BatchGetItem", "BatchGetItem"]
+
+
+def test_ls_of_nothing_says_so(run: Run) -> None:
+    assert (run("ls").stdout, run("ls", "--room", "nowhere").stdout) == ("no sessions\n", "no sessions\n")
+
+
+def _row(run: Run, *options: str) -> list[str]:
+    """The cells of the last row."""
+    return re.split(r"\s{2,}", run("ls", *options).stdout.splitlines()[-1].strip())
 
 
 @pytest.mark.parametrize("command", ["status", "redrive", "replay", "doctor", "show", "ls", "export", "erase"])

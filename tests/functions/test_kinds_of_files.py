@@ -9,7 +9,7 @@ import pytest
 
 from jaas_archive.events import milliseconds
 from jaas_archive.link_lists import MAX_PAGES
-from local.jaas.faults import Fail, Header, HtmlPage
+from local.jaas.faults import Corrupt, Fail, Header, HtmlPage, WrongLength
 from local.jaas.files import FileServer, Link
 from local.jaas.screen_sharing import Picture, publish_list
 from local.jaas.small_files import make_pdf, make_screenshot
@@ -435,6 +435,50 @@ def test_names_that_differ_in_case_are_two_files(world: World, files: FileServer
         world.accept(document(files, make_pdf(name), f"id-{number}", fileName=name))
     world.settle()
     assert sorted(names(world)) == ["documents/Plan.pdf", "documents/plan.pdf"]
+
+
+def test_a_list_that_came_out_wrong_is_asked_for_anew(world: World, files: FileServer) -> None:
+    (picture,) = pictures(1)
+    link = publish_list(files, [picture], name="history")
+    assert link.renew
+    taken_at = link.renew().index(b'"timestamp"') + 14
+    link.faults.then(Corrupt(taken_at))
+    world.accept(history(link.url))
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["reason"]) == ("pending", "the file does not have the MD5 that the source announced")
+    world.show_all("download")
+    world.settle()
+    (listed,) = archived(world, "screenshots")
+    assert world.object(listed["name"]) == link.stored.source
+    assert [milliseconds(file["starts_at"]) for file in archived(world, "screenshot")] == [picture.taken_at_ms]
+
+
+def test_a_list_that_ended_early_is_asked_for_anew(world: World, files: FileServer) -> None:
+    link = publish_list(files, pictures(2), name="history")
+    link.faults.then(WrongLength(-100))
+    world.accept(history(link.url))
+    world.settle()
+    world.show_all("download")
+    world.settle()
+    (listed,) = archived(world, "screenshots")
+    assert world.object(listed["name"]) == link.stored.source
+
+
+def test_a_page_instead_of_a_picture_passes_however_often_the_list_failed_before(
+    world: World, files: FileServer
+) -> None:
+    link = listing(files, [screen(files, 1), screen(files, 2)])
+    assert isinstance(link.stored.source, bytes)
+    second = files.find(json.loads(link.stored.source)["items"][1]["url"])
+    assert second
+    link.faults.then(Fail(503), times=4)
+    second.faults.then(HtmlPage())
+    world.accept(history(link.url))
+    for _ in range(6):
+        world.settle()
+        world.show_all("download")
+    assert len(archived(world, "screenshot")) == 2
 
 
 def test_pictures_that_differ_only_in_what_their_links_ask_for_are_all_kept_once(

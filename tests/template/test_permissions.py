@@ -58,7 +58,7 @@ _ALLOWED = {
         "dynamodb:Query": {"MeetingsTable", "MeetingsTable/index/OpenFilesIndex"},
         "s3:GetObject": {"ClaimBucket/announcements/*", "ArchiveBucket/*"},
         "s3:PutObject": {"ClaimBucket/events/*"},
-        "sqs:SendMessage": {"DownloadQueue", "UrgentDownloadQueue"},
+        "sqs:SendMessage": {"DownloadQueue", "UrgentDownloadQueue", "MeetingQueue"},
         "sqs:GetQueueAttributes": {"DownloadQueue"},
         "sns:Publish": {"AlarmTopic"},
         "kms:Decrypt": {"AlarmKey"},

@@ -24,6 +24,18 @@ def test_a_subject_is_as_short_as_sns_wants_it(count: int) -> None:
     assert len(text.encode()) < 100_000
 
 
+def test_long_names_fit_into_a_message() -> None:
+    """SNS takes 256 KiB."""
+    findings = [
+        replace(finding(kind, number), room="é" * 1000, subject="FILE#document#" + "é" * 450, reason="é" * 1000)
+        for kind in FindingKind
+        for number in range(20)
+    ]
+    _, text = message_about(findings, stack="jaas-archive")
+    assert len(text.encode()) < 256 * 1024
+    assert text.count("session-19") == len(FindingKind) - 1, "only the long texts are cut; silence is of no session"
+
+
 def test_a_flood_is_counted_and_not_listed() -> None:
     _, text = message_about([finding(FindingKind.LOST, number) for number in range(500)], stack="jaas-archive")
     assert "500 files were not archived" in text

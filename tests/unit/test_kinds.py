@@ -67,7 +67,9 @@ def test_what_a_link_asks_for_names_the_file_and_what_proves_it_does_not(again: 
 
 
 def test_a_blank_in_a_link_is_sent_as_what_it_stands_for() -> None:
-    assert recording(preAuthenticatedLink=" https://a.example/o/my call.mp4 ").link == "https://a.example/o/my%20call.mp4"
+    assert (
+        recording(preAuthenticatedLink=" https://a.example/o/my call.mp4 ").link == "https://a.example/o/my%20call.mp4"
+    )
 
 
 def test_recordings_without_an_id_are_told_apart_by_their_link() -> None:

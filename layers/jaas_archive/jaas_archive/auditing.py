@@ -1,7 +1,7 @@
 """The auditor's use case: compare what was announced with what is kept, and set in motion again what is stuck."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -12,21 +12,29 @@ from aws_lambda_powertools import Logger
 from jaas_archive.announcements import Announcements
 from jaas_archive.archive import Archive
 from jaas_archive.backlog import Backlog, DueSession, JournaledEvent, KnownFile, OpenFile
-from jaas_archive.errors import ArchiveError
+from jaas_archive.errors import ArchiveError, NeverError
 from jaas_archive.files import FileStatus
 from jaas_archive.findings import Finding, FindingKind, message_about
 from jaas_archive.meetings import Meetings
+from jaas_archive.messages import FileChangedMessage, encode
 from jaas_archive.names import iso_time
 from jaas_archive.publishing import Topic
 from jaas_archive.queues import Queue, fit
+from jaas_archive.table import ConditionError
 
 _HOUR_MS = 3_600_000
 RISK_MS = 6 * _HOUR_MS
 """A file with less time left is at risk: people are told, and it goes ahead of all others."""
 SILENT_MS = 80 * 60_000
 """Longer than the longest pause between two tries and the visibility timeout together: the file's message is lost."""
-_FAILED_MS = 24 * _HOUR_MS
-"""Failed files are looked at for so long after their deadline; long before that, people were told."""
+_GRACE_MS = 24 * _HOUR_MS
+"""The downloader tries a link that is not known to be dead for so long after its deadline."""
+_ANNOUNCEMENT_MS = 6 * 24 * _HOUR_MS
+"""Announcements are kept for five days."""
+_FAILED_MS = 16 * 24 * _HOUR_MS
+"""Failed files are looked at for so long after their deadline: a message may wait two weeks before it is given up."""
+_HEAD_START_SECONDS = 2
+"""Until the enricher hears of a file that was given up, it has been."""
 _AFTER_MEETING_MS = _HOUR_MS
 _LONGEST_MEETING_MS = 7 * _HOUR_MS
 """JaaS ends a recording after six hours: when so long after the last event no end was heard of, there was one."""
@@ -70,6 +78,7 @@ class Auditor:
     announcements: Announcements
     download_queue: Queue
     urgent_queue: Queue
+    meeting_queue: Queue
     topic: Topic
     stack: str
     file_kinds: frozenset[str]
@@ -90,7 +99,9 @@ class Auditor:
         return audit
 
     def _look_at_files(self, audit: Audit, now_ms: int, has_time: Callable[[], bool]) -> None:
-        files = sorted(self.backlog.open_files(), key=lambda file: file.deadline_ms)
+        listed = sorted(self.backlog.open_files(), key=lambda file: file.deadline_ms)
+        given_up = {file for file in listed if _is_beyond_help(file, now_ms) and has_time() and self._give_up(file)}
+        files = [file for file in listed if file not in given_up]
         audit.open_files = len(files)
         audit.at_risk = sum(_at_risk(file, now_ms) for file in files)
         # Before anything is written down: in a long outage that is most of the work, and this is what saves files.
@@ -105,7 +116,7 @@ class Auditor:
     def _move(self, audit: Audit, files: Sequence[OpenFile], now_ms: int, has_time: Callable[[], bool]) -> None:
         """Queue again what is at risk, once and ahead of all others, and what nobody has moved for too long."""
         idle = [file for file in files if file.lease_until_ms <= now_ms and file.announcement]
-        silent = {file for file in idle if now_ms - file.last_moved_at_ms > SILENT_MS}
+        silent = {file for file in idle if _is_silent(file, now_ms)}
         urgent = [file for file in idle if _at_risk(file, now_ms) and (not file.urgent or file in silent)]
         calm = [file for file in idle if file in silent and not _at_risk(file, now_ms)]
         # Each file has a message: as long as at least so many wait, none need be lost, only waiting for their turn.
@@ -113,24 +124,39 @@ class Auditor:
             calm = []
         moves = [(file, self.urgent_queue) for file in urgent] + [(file, self.download_queue) for file in calm]
 
-        def move(file: OpenFile, queue: Queue) -> bool:
+        def move(file: OpenFile, queue: Queue) -> bool | None:
             return has_time() and self._queue_again(file, queue, now_ms)
 
         with ThreadPoolExecutor(_WORKERS) as pool:
             moved = list(pool.map(move, *zip(*moves, strict=True))) if moves else []
-        audit.requeued = sum(moved)
-        audit.complete &= all(moved)
+        audit.requeued = moved.count(True)
+        audit.complete &= False not in moved
 
-    def _queue_again(self, file: OpenFile, queue: Queue, now_ms: int) -> bool:
-        """Make the file's message again; False if the next run has to try."""
+    def _queue_again(self, file: OpenFile, queue: Queue, now_ms: int) -> bool | None:
+        """Make the file's message again; False if the next run has to try, None if that would not help."""
         urgent = queue is self.urgent_queue
         try:
             queue.send(fit(self.announcements.find(file.announcement), self.announcements.claims))
             self.backlog.note_queued(file, now_ms=now_ms, urgent=urgent)
         except ArchiveError as error:
             logger.warning("file not queued again", session_id=file.session_id, file=file.sort_key, reason=str(error))
-            return False
+            return None if isinstance(error, NeverError) else False
         logger.info("file queued again", session_id=file.session_id, file=file.sort_key, urgent=urgent)
+        return True
+
+    def _give_up(self, file: OpenFile) -> bool:
+        """End a file that nobody will ever try again; False if the next run has to."""
+        news = encode(FileChangedMessage(file.session_id, file.sort_key))
+        reason = f"no message about it is left; the last try: {file.reason or 'none'}"
+        try:
+            # Told first: whoever dies in between leaves it to the next run.
+            self.meeting_queue.send(news, delay_seconds=_HEAD_START_SECONDS)
+            self.meetings.files.give_up(file.session_id, file.sort_key, FileStatus.EXPIRED, reason=reason)
+        except ConditionError:
+            return True  # archived at this moment
+        except ArchiveError as error:
+            logger.warning("file not given up", session_id=file.session_id, file=file.sort_key, reason=str(error))
+            return False
         return True
 
     def _look_at_failures(self, audit: Audit, now_ms: int, has_time: Callable[[], bool]) -> None:
@@ -227,13 +253,22 @@ class Auditor:
         return finding
 
     def _tell(self, audit: Audit, now_ms: int) -> None:
-        """One message about what is new, and about what a run that died did not get to say."""
-        # The index may not have the newest yet.
-        untold = list(dict.fromkeys([*audit.findings, *self.backlog.untold()]))
-        if not untold:
-            return
-        self.topic.publish(*message_about(untold, stack=self.stack))
-        self.backlog.note_told(untold, now_ms=now_ms)
+        """One message about what is new, and about what an earlier run did not get to say.
+
+        Where nobody could be told, these are not the findings of this run but of the one that tells them.
+        """
+        try:
+            # The index may not have the newest yet.
+            untold = list(dict.fromkeys([*audit.findings, *self.backlog.untold()]))
+            audit.findings = []
+            if untold:
+                self.topic.publish(*message_about(untold, stack=self.stack))
+                audit.findings = untold
+                with ThreadPoolExecutor(_WORKERS) as pool:
+                    deque(pool.map(lambda finding: self.backlog.note_told(finding, now_ms=now_ms), untold), maxlen=0)
+        except ArchiveError as error:
+            logger.warning("people may not have been told", reason=str(error))
+            audit.complete = False
 
 
 def unknown_files(events: Iterable[JournaledEvent], files: Iterable[KnownFile]) -> Iterator[Finding]:
@@ -266,8 +301,20 @@ def missing_recordings(events: Iterable[JournaledEvent], files: Iterable[KnownFi
 
 
 def _end_of(session: DueSession, events: Iterable[JournaledEvent]) -> int:
-    ends = [event.timestamp_ms for event in events if event.type == "ROOM_DESTROYED"]
-    return max(ends) if ends else session.last_seen_ms + _LONGEST_MEETING_MS
+    # Nothing was heard of before it happened, whatever the clock says that wrote it down.
+    ends = [min(event.timestamp_ms, session.heard_at_ms) for event in events if event.type == "ROOM_DESTROYED"]
+    return max(ends) if ends else min(session.last_seen_ms, session.heard_at_ms) + _LONGEST_MEETING_MS
+
+
+def _is_silent(file: OpenFile, now_ms: int) -> bool:
+    """Whether nobody has done anything about it for longer than its message can rest."""
+    return now_ms - file.last_moved_at_ms > SILENT_MS
+
+
+def _is_beyond_help(file: OpenFile, now_ms: int) -> bool:
+    """Whether its message is lost and nothing is left to make it again from, after all tries that it could have had."""
+    late_ms = now_ms - file.deadline_ms
+    return _is_silent(file, now_ms) and late_ms > (_ANNOUNCEMENT_MS if file.announcement else _GRACE_MS)
 
 
 def _at_risk(file: OpenFile, now_ms: int) -> bool:

@@ -9,13 +9,12 @@ Beside the open files, OpenFilesIndex lists, each in as many partitions:
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from jaas_archive.aws import error_code, translated
+from jaas_archive.aws import translated
 from jaas_archive.files import FileStatus
 from jaas_archive.findings import Finding, FindingKind
 from jaas_archive.items import (
@@ -30,6 +29,7 @@ from jaas_archive.items import (
     whole_number,
 )
 from jaas_archive.names import iso_time
+from jaas_archive.table import ConditionError, refused
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -218,12 +218,10 @@ class Backlog:
             },
         )
         try:
-            self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return False
-            with translated("write a finding"):
-                raise
+            with translated("write a finding"), refused():
+                self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        except ConditionError:
+            return False
         return True
 
     def untold(self) -> Iterator[Finding]:
@@ -241,16 +239,15 @@ class Backlog:
                     deadline_ms=whole_number(values.get("deadline")),
                 )
 
-    def note_told(self, findings: Iterable[Finding], *, now_ms: int) -> None:
-        """People were told of these."""
-        for finding in findings:
-            with translated("note a finding as told"):
-                self.client.update_item(
-                    TableName=self.table,
-                    Key=item_key(finding.session_id or _AUDITOR, finding.sort_key),
-                    UpdateExpression="SET told_at = :now REMOVE gsi2pk, gsi2sk",
-                    ExpressionAttributeValues={":now": typed(now_ms)},
-                )
+    def note_told(self, finding: Finding, *, now_ms: int) -> None:
+        """People were told of it."""
+        with translated("note a finding as told"):
+            self.client.update_item(
+                TableName=self.table,
+                Key=item_key(finding.session_id or _AUDITOR, finding.sort_key),
+                UpdateExpression="SET told_at = :now REMOVE gsi2pk, gsi2sk",
+                ExpressionAttributeValues={":now": typed(now_ms)},
+            )
 
     def look_again(self, session: DueSession, *, at_ms: int) -> None:
         """Put the session's audit off."""
@@ -272,7 +269,7 @@ class Backlog:
             self.client.put_item(TableName=self.table, Item=new_item(_AUDITOR, "STATE", state))
 
     def _change_due(self, session: DueSession, change: str, values: dict[str, Any]) -> None:
-        try:
+        with suppress(ConditionError), translated("note an audit"), refused():
             self.client.update_item(
                 TableName=self.table,
                 Key=item_key(session.session_id, "SESSION"),
@@ -281,10 +278,6 @@ class Backlog:
                 ConditionExpression="gsi2sk = :due",
                 ExpressionAttributeValues={":due": {"S": session.due}, **values},
             )
-        except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                with translated("note an audit"):
-                    raise
 
     def _index(self, partition: str, *, since: str = "", until: str = _AFTER_ALL_TEXT) -> Iterator[Item]:
         pages = self.client.get_paginator("query").paginate(

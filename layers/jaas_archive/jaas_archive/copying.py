@@ -140,20 +140,26 @@ class Copier:
         Raises:
             HandOverError: the time is over.
             NotAFileError: it is larger than that.
-            SourceUnavailableError: the source does not give it now.
+            SourceUnavailableError: the source does not give it now, or not as it announced it.
             LinkRefusedError: the link may not be fetched.
         """
         reader = SourceReader(self.origins, self.transport, stop)
         buffer = memoryview(bytearray(max_bytes + 1))
         try:
-            count = reader.open(link).read_into(buffer)
+            stream = reader.open(link)
+            content = buffer[: stream.read_into(buffer)]
         except StoppedError:
             raise HandOverError from None
         finally:
             reader.close()
-        if count > max_bytes:
+        if len(content) > max_bytes:
             raise NotAFileError(f"the source sent more than {max_bytes} bytes")
-        return bytes(buffer[:count])
+        try:
+            _check(stream.info, len(content), crc32c(content), hashlib.md5(content, usedforsecurity=False).digest())
+        except MismatchError as error:
+            # The source writes it anew for each request: however often it came out wrong, the next may be right.
+            raise SourceUnavailableError(str(error)) from None
+        return bytes(content)
 
     def _attempt(self, job: Job, stop: Stop) -> Copied:
         reader = SourceReader(self.origins, self.transport, stop)

@@ -184,6 +184,16 @@ class Downloader:
         if new:
             # One stands for all: the record is made anew from everything that is there.
             self._tell(task.session, new[-1])
+        self._check_pictures(task, outcomes, listed.trouble)
+        return stored
+
+    def _check_pictures(
+        self,
+        task: "_Task",
+        outcomes: Sequence[FileRecord | ArchiveError | None],
+        trouble: SourceUnavailableError | LinkRefusedError | None,
+    ) -> None:
+        """Raise what keeps a list open, or ends it before all of it is here."""
         failures = [one for one in outcomes if isinstance(one, ArchiveError)]
         for failure in failures:
             if isinstance(failure, HandOverError):
@@ -191,21 +201,24 @@ class Downloader:
         refused = [failure for failure in failures if isinstance(failure, LinkRefusedError)]
         if refused and len(refused) == len(outcomes):
             raise refused[0]
+        no_pictures = [failure for failure in failures if isinstance(failure, NotAFileError)]
+        missing = [failure for failure in failures if failure not in refused + no_pictures]
+        if isinstance(trouble, SourceUnavailableError) and not missing:
+            raise SourceUnavailableError(f"a page of the list did not come: {trouble}") from trouble
         # A list may hold links to other things than pictures; those stay what they are.
-        given_up = refused + [
-            failure
-            for failure in failures
-            if isinstance(failure, NotAFileError) and task.record.tries >= _TRIES_OF_NO_PICTURE
-        ]
-        if given_up:
-            logger.warning("links of a list lead to no picture", session_id=task.session.id, links=len(given_up))
-        if left := [failure for failure in failures if failure not in given_up]:
-            raise SourceUnavailableError(f"{len(left)} of {len(outcomes)} screenshots did not come: {left[0]}")
-        if isinstance(listed.trouble, SourceUnavailableError):
-            raise SourceUnavailableError(f"a page of the list did not come: {listed.trouble}") from listed.trouble
-        if listed.trouble:
-            raise listed.trouble
-        return stored
+        if missing or (no_pictures and not self._nothing_else_comes(task)):
+            missing += no_pictures
+            raise SourceUnavailableError(f"{len(missing)} of {len(outcomes)} screenshots did not come: {missing[0]}")
+        if given_up := len(refused) + len(no_pictures):
+            logger.warning("links of a list lead to no picture", session_id=task.session.id, links=given_up)
+        if trouble:
+            raise trouble
+
+    def _nothing_else_comes(self, task: "_Task") -> bool:
+        """Whether all of a list came but the same links to no picture, and that too often for an error page."""
+        times = task.record.without_picture + 1
+        self.meetings.files.note_without_picture(task.session.id, task.record, times)
+        return times >= _TRIES_OF_NO_PICTURE
 
     def _keep_page(self, task: "_Task", content: bytes, number: int) -> StoredObject:
         """Store a page as it came; the one of an earlier try stays."""

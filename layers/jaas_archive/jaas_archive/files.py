@@ -55,6 +55,8 @@ class FileRecord:
     owner_id: str = ""
     erased_at_ms: int | None = None
     """When the admin had somebody's words and names taken out of it."""
+    without_picture: int = 0
+    """How often all of a list of pictures came but what is no picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,14 @@ class Files:
             remove=[name for name, value in values.items() if value is None],
         )
 
+    def note_without_picture(self, session_id: str, record: FileRecord, times: int) -> None:
+        """Note how often all of that list came but what is no picture.
+
+        Raises:
+            InProgressError: another has claimed the list meanwhile.
+        """
+        self._update_ours(session_id, record, {"without_picture": times})
+
     def release(self, session_id: str, record: FileRecord, *, reason: str, mismatched: bool = False) -> None:
         """Give the lease of that claim back after a failed copy; nothing happens if it is another's by now."""
         values: dict[str, Json] = {"status": FileStatus.PENDING, "reason": reason}
@@ -210,7 +220,7 @@ class Files:
             session_id,
             sort_key,
             {"status": FileStatus.ARCHIVED, "archived_at": now_ms, **_stored(stored)},
-            remove=("announcement", "lease_until", "reason", "gsi2pk", "gsi2sk", *_UPLOAD),
+            remove=("announcement", "lease_until", "reason", "without_picture", "gsi2pk", "gsi2sk", *_UPLOAD),
         )
 
     def give_up(
@@ -331,6 +341,7 @@ def file_of(item: Item) -> FileRecord:
         title=values.get("title", ""),
         owner_id=values.get("owner", ""),
         erased_at_ms=whole_number(values.get("erased_at")),
+        without_picture=int(values.get("without_picture", 0)),
     )
 
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from jaas_archive.names import iso_time
 
 _SHOWN_PER_KIND = 20
+_PART_BYTES = 400
+"""Of a line: people name rooms and files as long as they like, and SNS takes 256 KiB in all."""
 _SUBJECT_CHARACTERS = 100
 """SNS takes no longer subject."""
 
@@ -115,7 +117,7 @@ class Finding:
             f"link dies {iso_time(self.deadline_ms)}" if self.deadline_ms else "",
             self.reason,
         ]
-        line = ", ".join(filter(None, parts)) if self.kind is not FindingKind.SILENCE else self.reason
+        line = ", ".join(map(_cut, filter(None, parts))) if self.kind is not FindingKind.SILENCE else self.reason
         # Whoever names a room must not write paragraphs of this message.
         return " ".join(line.split())
 
@@ -142,6 +144,11 @@ def message_about(findings: Sequence[Finding], *, stack: str) -> tuple[str, str]
     if len(subject) > _SUBJECT_CHARACTERS:
         subject = subject[: _SUBJECT_CHARACTERS - 3] + "..."
     return subject, "\n\n".join(paragraphs) + f"\n\nYou hear of each of these once. Stack: {stack}"
+
+
+def _cut(text: str) -> str:
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= _PART_BYTES else encoded[:_PART_BYTES].decode(errors="ignore") + "..."
 
 
 def _headline(kind: FindingKind, count: int) -> str:

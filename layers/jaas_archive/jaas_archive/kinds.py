@@ -269,7 +269,11 @@ def _links_in(value: Json) -> Iterator[str]:
 def _object_name(link: str) -> str:
     """What stays the same when a link is made anew: its path, and what it asks for beside showing that it may."""
     try:
-        asked = sorted(pair for pair in parse_qsl(urlsplit(link).query, keep_blank_values=True) if not _CREDENTIAL.fullmatch(pair[0]))
+        asked = sorted(
+            pair
+            for pair in parse_qsl(urlsplit(link).query, keep_blank_values=True)
+            if not _CREDENTIAL.fullmatch(pair[0])
+        )
     except ValueError:
         return link
     return f"{_object_path(link)}?{urlencode(asked)}" if asked else _object_path(link)

@@ -59,7 +59,7 @@ class Queue:
     client: "SQSClient"
     url: str
 
-    def send(self, body: str, *, attributes: Mapping[str, str] | None = None) -> None:
+    def send(self, body: str, *, attributes: Mapping[str, str] | None = None, delay_seconds: int = 0) -> None:
         """Send an encoded message; it is in the queue when this returns.
 
         Raises:
@@ -69,6 +69,7 @@ class Queue:
             self.client.send_message(
                 QueueUrl=self.url,
                 MessageBody=body,
+                DelaySeconds=delay_seconds,
                 MessageAttributes={
                     name: {"DataType": "String", "StringValue": text} for name, text in (attributes or {}).items()
                 },

@@ -94,6 +94,7 @@ class AuditorSettings(_Settings):
     meetings_table_name: str
     download_queue_url: str
     urgent_download_queue_url: str
+    meeting_queue_url: str
     claim_bucket_name: str
     alarm_topic_arn: str
     stack: str

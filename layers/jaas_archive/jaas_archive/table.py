@@ -63,7 +63,7 @@ class Table:
         Raises:
             ConditionError: it is there.
         """
-        with translated("write an item"), _refused():
+        with translated("write an item"), refused():
             self.client.put_item(
                 TableName=self.name,
                 Item=item,
@@ -117,7 +117,7 @@ class Table:
         named = {f":{name}": typed(value) for name, value in {**attributes, **add}.items()}
         named |= {name: typed(value) for name, value in (values or {}).items()}
         some_values: Any = {"ExpressionAttributeValues": named} if named else {}
-        with translated("update an item"), _refused():
+        with translated("update an item"), refused():
             answer = self.client.update_item(
                 TableName=self.name,
                 Key=item_key(session_id, sort_key),
@@ -239,7 +239,8 @@ class TransactionError(Exception):
 
 
 @contextmanager
-def _refused() -> Iterator[None]:
+def refused() -> Iterator[None]:
+    """Raise ConditionError where DynamoDB says that a condition does not hold."""
     try:
         yield
     except ClientError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from functions.downloader import app as downloader_app
+from jaas_archive.copying import HandOverError
 from jaas_archive.errors import InProgressError
 from jaas_archive.events import read_event
 from jaas_archive.kinds import announced_files
@@ -219,3 +220,31 @@ def test_an_invocation_hands_over_before_its_own_end(world: World, files: FileSe
     # The message is back at once.
     world.settle()
     assert world.object(".mp4") == content
+
+
+def test_who_lost_the_lease_stops_and_leaves_the_copy_to_the_next(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(17 * MIB))
+    link.faults.always(Trickle(bytes_per_second=MIB))
+    document = uploaded(link)
+    event = read_event(document, received_at_ms=0)
+    (file,) = announced_files(event)
+    known = Meetings(world.dynamodb, "meetings").files
+
+    def keep(_seconds: int) -> None:
+        (item,) = world.items("FILE#")
+        if "upload_id" in item and item["tries"] == "1":
+            known.claim(event.session_id, file, now_ms=int(time.time() * 1000) + 3_600_000, lease_ms=60_000)
+
+    began = time.monotonic()
+    with pytest.raises(HandOverError):
+        replace(downloader_app.downloader(), beat_seconds=0.1).download(EventMessage(document, 0), keep=keep)
+    assert time.monotonic() - began < 5
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["tries"], "lease_until" in item) == ("copying", "2", True)
+
+
+def test_only_uploads_of_the_very_key_are_forgotten(world: World) -> None:
+    for key in ("room/plan", "room/plan.pdf"):
+        world.s3.create_multipart_upload(Bucket=ARCHIVE, Key=key)
+    downloader_app.downloader().archive.abort_all("room/plan")
+    assert [upload["Key"] for upload in world.s3.list_multipart_uploads(Bucket=ARCHIVE)["Uploads"]] == ["room/plan.pdf"]

@@ -29,7 +29,7 @@ from jaas_archive.errors import (
 )
 from jaas_archive.events import Event, read_event
 from jaas_archive.files import FileRecord, FileStatus, file_sort_key
-from jaas_archive.formats import format_of, is_web_page, may_be_image
+from jaas_archive.formats import format_of, is_text, is_web_page, may_be_image
 from jaas_archive.kinds import SCREENSHOT, AnnouncedFile, announced_files, listed_picture
 from jaas_archive.link_lists import MAX_LINKS
 from jaas_archive.listings import read_listing
@@ -375,6 +375,7 @@ class _Task:
 
         Raises:
             NotAFileError: what comes is not the file but what services send, with status 200, for an error.
+            MismatchError: it is neither that nor an MP4, and should be one.
         """
         kind = self.file.kind
         # What has the size that the event announced is the file: spreadsheets saved as .xls begin so, too.
@@ -383,13 +384,15 @@ class _Task:
             raise NotAFileError("the source sent a web page instead of the file")
         if kind.content_type and not head:
             raise NotAFileError("the source sent nothing instead of the file")
+        extension, content_type = format_of(head, self.file.suffix)
         if kind.extension == ".mp4" and head[4:8] not in _FIRST_BOXES:
-            raise NotAFileError("the source sent something that is no MP4")
-        extension, content_type = (
-            (kind.extension, kind.content_type)
-            if kind.extension and kind.content_type
-            else format_of(head, self.file.suffix)
-        )
+            if is_text(content_type):
+                raise NotAFileError("the source sent something that is no MP4")
+            # No error looks like that: it may be the recording all the same, and is not left to die with its link.
+            if not aside:
+                raise MismatchError("the source sent something that is no MP4")
+        elif kind.extension and kind.content_type:
+            extension, content_type = kind.extension, kind.content_type
         if kind is SCREENSHOT and not may_be_image(content_type):
             raise NotAFileError("the source sent something that is no picture")
         seconds = self.file.duration_seconds

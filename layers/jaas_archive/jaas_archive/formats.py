@@ -77,6 +77,11 @@ def is_image(content_type: str) -> bool:
     return content_type in ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif")
 
 
+def is_text(content_type: str) -> bool:
+    """Whether people can read it: so are the errors that services send instead of a file."""
+    return content_type == "application/json" or content_type.startswith("text/")
+
+
 def may_be_image(content_type: str) -> bool:
     """Whether it may be a picture, if only of a kind that is not known here."""
     return content_type == _UNKNOWN or content_type.startswith("image/")

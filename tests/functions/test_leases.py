@@ -14,13 +14,15 @@ from functions.downloader import app as downloader_app
 from jaas_archive.copying import HandOverError
 from jaas_archive.errors import InProgressError
 from jaas_archive.events import read_event
+from jaas_archive.files import FileStatus
 from jaas_archive.kinds import announced_files
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage
+from jaas_archive.table import ConditionError
 from jaas_archive.uploads import Checkpoint
 from local.jaas.faults import Trickle
 from local.jaas.files import FileServer
-from tests.functions.announced import MIB, publish, uploaded
+from tests.functions.announced import MIB, long_ago, publish, uploaded
 from tests.functions.conftest import ARCHIVE, ROOT, World, context, mp4
 from tests.functions.faulty_s3 import FaultyS3
 
@@ -207,10 +209,12 @@ def test_a_long_copy_keeps_its_message_and_its_lease(world: World, files: FileSe
     assert len(leases) > 3
 
 
-def test_an_invocation_hands_over_before_its_own_end(world: World, files: FileServer) -> None:
+@pytest.mark.parametrize("hours_ago", [0, 50])
+def test_an_invocation_hands_over_before_its_own_end(world: World, files: FileServer, hours_ago: float) -> None:
+    """However long ago the link should have died: it gives the file."""
     content = mp4(20 * MIB)
     link = publish(files, content)
-    world.accept(uploaded(link))
+    world.accept(long_ago(uploaded(link), hours=hours_ago))
     (messages,) = world.receive_one_by_one("download")
     event = world.lambda_event(messages)
     ending = context()
@@ -248,3 +252,13 @@ def test_only_uploads_of_the_very_key_are_forgotten(world: World) -> None:
         world.s3.create_multipart_upload(Bucket=ARCHIVE, Key=key)
     downloader_app.downloader().archive.abort_all("room/plan")
     assert [upload["Key"] for upload in world.s3.list_multipart_uploads(Bucket=ARCHIVE)["Uploads"]] == ["room/plan.pdf"]
+
+
+def test_nobody_gives_up_what_another_has_archived(world: World, files: FileServer) -> None:
+    world.accept(uploaded(publish(files, mp4(200))))
+    world.settle()
+    (item,) = world.items("FILE#")
+    known = Meetings(world.dynamodb, "meetings").files
+    with pytest.raises(ConditionError):
+        known.give_up(item["pk"].removeprefix("SESSION#"), item["sk"], FileStatus.EXPIRED, reason="too late")
+    assert world.items("FILE#") == [item]

@@ -135,3 +135,12 @@ def test_an_index_that_claims_all_the_rest_costs_little_memory() -> None:
     for _ in range(40):
         excerpt.feed(memoryview(mebibyte))
     assert sum(len(kept) for _, kept in excerpt._kept) <= 33 << 20  # noqa: SLF001 - memory is what this is about
+
+
+def test_only_a_file_in_fragments_may_have_more_boxes_than_are_walked() -> None:
+    """The walk through any other would end before what it ends in was seen."""
+    content = index(10) + box(b"mdat") + 4_100 * box(b"free") + b"\x00"
+    with pytest.raises(MismatchError, match="boxes reach to byte"):
+        inspect_mp4(io.BytesIO(content), len(content), announced_seconds=10)
+    fragmented = index(10) + 2_100 * (box(b"moof") + box(b"mdat"))
+    assert inspect_mp4(io.BytesIO(fragmented), len(fragmented), announced_seconds=10) is None

@@ -99,6 +99,14 @@ def test_a_packed_file_comes_as_it_lies_there_and_says_so(files: FileServer) -> 
     assert (bytes(content), stream.info.encoding) == (b"\x1f\x8b packed", "gzip")
 
 
+def test_other_bytes_than_were_asked_for_are_not_taken(files: FileServer) -> None:
+    link = files.publish(bytes(1000), name="x")
+    link.faults.always(Header("Content-Range", "bytes 0-99/1000"))
+    another = pytest.raises(SourceUnavailableError, match="another range")
+    with reading(files, Resolver(LOCAL)) as reader, another:
+        reader.open(link.url, range(100, 200))
+
+
 @dataclass
 class TlsServer:
     """Answers under the certificate of some names, and notes for whom it was taken and what was asked of it."""

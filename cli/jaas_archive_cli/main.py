@@ -75,7 +75,7 @@ def status(
     *,
     at_risk: Annotated[bool, typer.Option("--at-risk", help="Only files with less than 6 hours left.")] = False,
     failed: Annotated[bool, typer.Option("--failed", help="Only files that were given up.")] = False,
-    days: Annotated[int, typer.Option(help="Show failed files until so many days after their deadline.")] = 3,
+    days: Annotated[int, typer.Option(min=0, help="Show failed files until so many days after their deadline.")] = 3,
     stack_name: StackName = _STACK,
     profile: Profile = None,
     region: Region = None,
@@ -201,11 +201,11 @@ def replay(
 @app.command()
 def doctor(
     *,
-    days: Annotated[int, typer.Option(help="Look so many days back for events.")] = 7,
+    days: Annotated[int, typer.Option(min=1, help="Look so many days back for events.")] = 7,
     test_event: Annotated[
         bool, typer.Option("--test-event/--no-test-event", help="Send a signed event through the webhook.")
     ] = True,
-    wait: Annotated[int, typer.Option(help="Seconds to wait for it in the archive.")] = 60,
+    wait: Annotated[int, typer.Option(min=1, max=600, help="Seconds to wait for it in the archive.")] = 60,
     stack_name: StackName = _STACK,
     profile: Profile = None,
     region: Region = None,
@@ -213,7 +213,8 @@ def doctor(
 ) -> None:
     """Examine the stack: secret, clock, events, alarms, notifications, and a test event from the webhook to S3.
 
-    The test event is one of a room `jaas-archive-doctor`; it is removed again. Exit code 1 if a check fails.
+    The test event is one of a room `jaas-archive-doctor`; it is removed again, as is what earlier ones left because
+    it came too late. Exit code 1 if a check fails.
 
     For example:
 

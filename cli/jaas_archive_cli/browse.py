@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Any
 
+from jaas_archive.errors import InvalidMessageError
 from jaas_archive.events import read_event
 from jaas_archive.files import FileStatus
 from jaas_archive.items import plain_values, session_pk, whole_number
@@ -188,6 +189,9 @@ def _link(stack: Stack, item: dict[str, Any]) -> str:
     """The link of a file that is not archived, out of what announced it."""
     if "announcement" not in item:
         return ""
-    message = stack.announcements.find(item["announcement"])
+    try:
+        message = stack.announcements.find(item["announcement"])
+    except InvalidMessageError:
+        return ""
     file = next(iter(announced_files(read_event(message.document, received_at_ms=message.received_at_ms))), None)
     return file.link if file else ""

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, NoReturn, cast
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -30,7 +30,6 @@ from jaas_archive_cli.status import read_status
 
 NEEDS_ATTENTION = 1
 UNREACHABLE = 3
-_DAY_CHARACTERS = len("2026-07-01")
 
 app = typer.Typer(
     name="jaas-archive",
@@ -173,6 +172,7 @@ def replay(
     """Send journaled events through the pipeline again; without --yes only count them.
 
     Records and pages are made anew; files that are not archived are fetched again while their link lives.
+    Exit code 1 if there is no such session, or an open file has no message left that could be sent.
 
     For example:
 
@@ -182,20 +182,28 @@ def replay(
     start, end = _time(since, "--from"), _time(until, "--to", end=True)
     if not session and not (start and end):
         raise typer.BadParameter("say which events: --session, or --from and --to")
+    if start and end and end <= start:
+        raise typer.BadParameter("--to lies before --from")
     with _stack(stack_name, profile, region) as stack:
+        if session and stack.meetings.sessions.get(session) is None:
+            _no_session(session)
         sessions = [session] if session else replaying.sessions_between(stack, start, end) if start and end else []
         replayed = list(replaying.replay(stack, sessions, since=start, until=end, send=yes))
+    without_message = sum(each.without_message for each in replayed)
     if as_json:
         print_json(replayed)
-        return
-    verb = "sent" if yes else "would be sent"
-    say(f"{sum(each.events for each in replayed)} events and {sum(each.files for each in replayed)} files {verb}")
-    if replayed:
-        print_table(
-            ("SESSION", "EVENTS", "OPEN FILES"), ((each.session_id, each.events, each.files) for each in replayed)
-        )
-    if replayed and not yes:
-        say("Nothing was sent. Add --yes to do it.")
+    else:
+        verb = "sent" if yes else "would be sent"
+        say(f"{sum(each.events for each in replayed)} events and {sum(each.files for each in replayed)} files {verb}")
+        if without_message:
+            say(f"{without_message} open files have no message left to send; see them with show")
+        if replayed:
+            print_table(
+                ("SESSION", "EVENTS", "OPEN FILES"), ((each.session_id, each.events, each.files) for each in replayed)
+            )
+        if replayed and not yes:
+            say("Nothing was sent. Add --yes to do it.")
+    _exit_if(bool(without_message))
 
 
 @app.command()
@@ -257,8 +265,7 @@ def show(
     with _stack(stack_name, profile, region) as stack:
         shown = browse.show_session(stack, session, with_links=links)
     if shown is None:
-        typer.echo(f"there is no session {session}", err=True)
-        raise typer.Exit(NEEDS_ATTENTION)
+        _no_session(session)
     if as_json:
         print_json(shown)
     else:
@@ -520,6 +527,11 @@ def _stack(name: str, profile: str | None, region: str | None) -> Iterator[Stack
         raise typer.Exit(UNREACHABLE) from error
 
 
+def _no_session(session: str) -> NoReturn:
+    typer.echo(f"there is no session {session}", err=True)
+    raise typer.Exit(NEEDS_ATTENTION)
+
+
 def _exit_if(attention: bool) -> None:  # noqa: FBT001
     if attention:
         raise typer.Exit(NEEDS_ATTENTION)
@@ -534,8 +546,15 @@ def _time(text: str | None, option: str, *, end: bool = False) -> datetime | Non
     except ValueError:
         message = f"{text} is not a day or time such as 2026-07-01 or 2026-07-01T12:00"
         raise typer.BadParameter(message, param_hint=option) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment + timedelta(days=1) if end and len(text) == _DAY_CHARACTERS else moment
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment + timedelta(days=1) if end and _is_day(text) else moment
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _now_ms() -> int:

@@ -263,7 +263,7 @@ def show(
     - `jaas-archive show 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b`
     """
     with _stack(stack_name, profile, region) as stack:
-        shown = browse.show_session(stack, session, with_links=links)
+        shown = browse.show_session(stack, session, with_links=links, now_ms=_now_ms())
     if shown is None:
         _no_session(session)
     if as_json:
@@ -285,7 +285,7 @@ def show(
                         size_text(file.size),
                         f"{file.status}, deleted in the meeting" if file.deleted_at else file.status,
                         file.verdict,
-                        file.key or file.reason,
+                        file.where_or_why,
                         file.next_step,
                     )
                     for file in shown.files
@@ -294,7 +294,12 @@ def show(
         for file in shown.files:
             if file.link:
                 say(f"{file.file}: {file.link}")
-    _exit_if(any(file.verdict not in ("", "ok") or file.status in ("expired", "refused") for file in shown.files))
+    _exit_if(
+        any(
+            file.verdict not in ("", "ok", browse.PAST_RETENTION) or file.status in ("expired", "refused")
+            for file in shown.files
+        )
+    )
 
 
 @app.command(name="ls")

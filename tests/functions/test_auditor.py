@@ -342,6 +342,20 @@ def test_an_object_that_is_gone_is_found(world: World, link: Link) -> None:
     assert found(world, hours_later=1.1) == ["object_missing"]
 
 
+@pytest.mark.parametrize(("retention_days", "kinds"), [(0, ["object_missing"]), (40, ["object_missing"]), (30, [])])
+def test_what_the_bucket_let_go_after_its_retention_is_no_finding(
+    world: World, link: Link, retention_days: int, kinds: list[str]
+) -> None:
+    """Late news, or a replay, has the auditor look at an old session again."""
+    world.accept(recording(link))
+    world.accept(event("ROOM_DESTROYED"))
+    world.settle()
+    (key,) = [key for key in world.archived_keys() if key.endswith(".mp4")]
+    world.s3.delete_object(Bucket=ARCHIVE, Key=key)
+    world.auditor = replace(app.auditor(), retention_days=retention_days, silence_ms=0)
+    assert found(world, hours_later=31 * 24) == kinds
+
+
 def test_whose_statistics_are_gone_is_not_told(world: World, files: FileServer) -> None:
     link = files.publish(b"[]", name="statistics.json")
     world.accept(event("RTCSTATS_UPLOADED", statsUrl=link.url, participantName="Ada Nwosu", endpointId="ab12"))

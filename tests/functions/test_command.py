@@ -3,6 +3,7 @@ import json
 import re
 import shlex
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from typing import Any
@@ -13,7 +14,7 @@ from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
 
 from jaas_archive.findings import Finding, FindingKind
-from jaas_archive_cli.browse import list_sessions, with_files
+from jaas_archive_cli.browse import list_sessions, show_session, with_files
 from jaas_archive_cli.main import app
 from jaas_archive_cli.redrive import DeadLetters, Redrive
 from jaas_archive_cli.stack import Stack
@@ -382,6 +383,41 @@ def test_show_compares_with_the_bucket(world: World, files: FileServer, run: Run
     assert result.exit_code == NEEDS_ATTENTION
     (file,) = json.loads(result.stdout)["files"]
     assert (file["status"], file["verdict"], file["key"]) == ("archived", "changed", key)
+
+
+def test_show_knows_that_files_are_deleted_after_their_retention(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    stack = Stack.find("jaas-archive", profile=None, region=None)
+    kept = replace(stack, parameters={"RetentionDays": "30"})
+    (key,) = [key for key in world.archived_keys() if key.endswith(".mp4")]
+    world.s3.delete_object(Bucket=ARCHIVE, Key=key)
+    assert run("show", SESSION).exit_code == NEEDS_ATTENTION
+
+    def verdict(days: int) -> tuple[str, str]:
+        shown = show_session(kept, SESSION, with_links=False, now_ms=now_ms() + days * 24 * HOUR_MS)
+        assert shown
+        return shown.files[0].verdict, shown.files[0].next_step
+
+    assert verdict(29)[0] == "missing"
+    assert verdict(31) == ("past retention", "")
+
+
+def test_show_says_why_a_file_was_refused_also_where_it_was_kept_aside(
+    world: World, files: FileServer, run: Run
+) -> None:
+    announce(world, files, reachable=False)
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"SESSION#{SESSION}"}, "sk": {"S": world.items("FILE#")[0]["sk"]}},
+        UpdateExpression="SET #status = :refused, reason = :reason, #key = :key",
+        ExpressionAttributeNames={"#status": "status", "#key": "key"},
+        ExpressionAttributeValues={
+            ":refused": {"S": "refused"},
+            ":reason": {"S": "it is too short"},
+            ":key": {"S": "weeklysync/aside/recording.mp4"},
+        },
+    )
+    assert "it is too short; kept as weeklysync/aside/recording.mp4" in run("show", SESSION).stdout
 
 
 def test_show_knows_every_kind_of_file(world: World, files: FileServer, run: Run) -> None:

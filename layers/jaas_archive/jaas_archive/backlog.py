@@ -100,6 +100,7 @@ class KnownFile:
     key: str
     size: int | None
     starts_at_ms: int | None
+    archived_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class Backlog:
                 ":from": {"S": "EVENT#"},
                 ":to": {"S": "FILE#" + _AFTER_ALL_TEXT},
             },
-            ProjectionExpression="sk, #type, #timestamp, #files, kind, #status, #key, #size, starts_at",
+            ProjectionExpression="sk, #type, #timestamp, #files, kind, #status, #key, #size, starts_at, archived_at",
             ExpressionAttributeNames={
                 f"#{name}": name for name in ("type", "timestamp", "files", "status", "key", "size")
             },
@@ -352,4 +353,5 @@ def _known_file(values: dict[str, Any]) -> KnownFile:
         key=values.get("key", ""),
         size=whole_number(values.get("size")),
         starts_at_ms=whole_number(values.get("starts_at")),
+        archived_at_ms=int(values.get("archived_at", 0)),
     )

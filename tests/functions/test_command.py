@@ -121,6 +121,18 @@ def test_a_stack_that_is_not_there_has_an_exit_code_of_its_own(run: Run) -> None
     assert "cannot find stack nowhere" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("AWS_ENDPOINT_URL", "127.0.0.1"), ("AWS_DEFAULT_REGION", "nowhere at all"), ("AWS_PROFILE", "nobody")],
+)
+def test_settings_of_aws_that_are_wrong_are_told_in_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    result = run("status")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (UNREACHABLE, "", 1)
+
+
 def test_the_stack_can_be_named_by_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAAS_ARCHIVE_STACK", "elsewhere")
     assert "cannot find stack elsewhere" in run("status").stderr

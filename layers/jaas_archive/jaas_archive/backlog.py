@@ -38,6 +38,7 @@ INDEX = "OpenFilesIndex"
 _AUDITOR = "auditor"
 """Stands where other items have a session: what belongs to none."""
 _AFTER_ALL_TEXT = "\uffff"
+_LAST = 50
 _MOST_KEYS = 100
 """DynamoDB: in one BatchGetItem."""
 
@@ -141,8 +142,8 @@ class Backlog:
 
     def last_heard_at_ms(self) -> int:
         """When the record of any session last changed, of those still to be looked at; 0 if there is none."""
-        newest = (self._newest(f"AUDIT#{shard}") for shard in range(OPEN_FILE_SHARDS))
-        return max((_due_session(item).heard_at_ms for item in newest if item), default=0)
+        last = (item for shard in range(OPEN_FILE_SHARDS) for item in self._last(f"AUDIT#{shard}"))
+        return max((_due_session(item).heard_at_ms for item in last), default=0)
 
     def session_contents(self, session_id: str) -> tuple[list[JournaledEvent], list[KnownFile]]:
         """A session's events, without their contents, and its files."""
@@ -295,17 +296,17 @@ class Backlog:
             for page in pages:
                 yield from page["Items"]
 
-    def _newest(self, partition: str) -> Item | None:
+    def _last(self, partition: str) -> list[Item]:
+        """Not only the very last: a meeting whose end nobody heard of is looked at hours after it was heard of."""
         with translated("query sessions"):
-            items = self.client.query(
+            return self.client.query(
                 TableName=self.table,
                 IndexName=INDEX,
                 KeyConditionExpression="gsi2pk = :partition",
                 ExpressionAttributeValues={":partition": {"S": partition}},
                 ScanIndexForward=False,
-                Limit=1,
+                Limit=_LAST,
             )["Items"]
-        return items[0] if items else None
 
 
 def _open_file(item: Item) -> OpenFile:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MEETING_WRITE_ATTEMPTS = 5
 
 
+_DAY_MS = 86_400_000
 _LONGEST_METADATA = 256
 _CUT_ESCAPE = re.compile(r"%.?$")
 
@@ -35,6 +36,11 @@ class ObjectGoneError(Exception):
 
 class PartLostError(Exception):
     """S3 does not have all parts that the upload is to be completed from."""
+
+
+def is_let_go(archived_at_ms: int, now_ms: int, *, retention_days: int) -> bool:
+    """Whether the bucket may have deleted an object that was archived then; with 0 days it never does."""
+    return 0 < retention_days * _DAY_MS <= now_ms - archived_at_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,6 +241,21 @@ def test_what_is_no_picture_does_not_keep_the_list_open(world: World, files: Fil
     assert [file["status"] for file in world.meeting()["files"]] == ["archived", "archived"]
 
 
+@pytest.mark.parametrize("content", [b"BM" + bytes([255, 0]) * 200, b"II*\x00" + bytes(200)])
+def test_a_picture_that_no_browser_shows_is_kept_among_the_files(
+    world: World, files: FileServer, content: bytes
+) -> None:
+    strange = files.publish(content, name="screen").url
+    world.accept(history(listing(files, [screen(files, 1), strange]).url))
+    world.settle()
+    kept = archived(world, "screenshot")
+    assert sorted(world.object(file["name"]) for file in kept) == sorted([make_screenshot(1, slides=9), content])
+    page = world.object("meeting.html").decode()
+    for file in kept:
+        assert (f'src="./{file["name"]}"' in page) == file["name"].endswith(".png")
+        assert f'href="./{file["name"]}"' in page
+
+
 def test_a_list_on_an_origin_that_is_not_allowed_is_refused_and_told(world: World, files: FileServer) -> None:
     link = files.publish(b'["https://elsewhere.example/1.png"]', name="history.json")
     world.accept(history(link.url))
@@ -524,3 +539,56 @@ def test_what_only_looks_like_a_link_does_not_stand_before_the_file(world: World
     world.accept(told("trap_unknown_event_type_with_file", about='https://"', preAuthenticatedLink=link))
     world.settle()
     assert [file["status"] for file in world.meeting()["files"]] == ["archived"]
+
+
+@pytest.mark.parametrize("answer", [b"", b"try again", b'{"code": "InternalError", "message": "try again"}'])
+def test_an_error_is_no_list_without_pictures(world: World, files: FileServer, answer: bytes) -> None:
+    link = files.publish(b"", name="history.json")
+    answers = iter([answer, json.dumps({"next": files.publish(answer, name="2.json").url, "items": []}).encode()])
+    link.renew = lambda: next(answers, json.dumps([screen(files, 1)]).encode())
+    world.accept(history(link.url))
+    for reason in ("the source sent something that is no list", "a page of the list did not come: the source sent"):
+        world.settle()
+        (item,) = world.items("FILE#")
+        assert (item["status"], item["reason"][: len(reason)]) == ("pending", reason)
+        world.show_all("download")
+    world.settle()
+    assert len(archived(world, "screenshot")) == 1
+
+
+def test_a_page_without_pictures_may_lead_on_to_one_that_has_some(world: World, files: FileServer) -> None:
+    page = listing(files, [screen(files, 2)], name="last.json")
+    for number in range(9):
+        page = listing(files, [], name=f"{number}.json", next=page.url)
+    world.accept(history(listing(files, [screen(files, 1)], next=page.url).url))
+    world.settle()
+    assert len(archived(world, "screenshot")) == 2
+
+
+def test_pages_without_pictures_that_lead_on_for_ever_are_the_end(world: World, files: FileServer) -> None:
+    link = files.publish(b"", name="history.json")
+    asked = iter(range(10_000))
+    link.renew = lambda: json.dumps(
+        {"items": [] if (number := next(asked)) else [screen(files, 1)], "nextToken": number}
+    ).encode()
+    world.accept(history(link.url))
+    world.settle()
+    assert next(asked) < 20
+    assert {file["status"] for file in world.meeting()["files"]} == {"archived"}
+
+
+def test_nothing_is_no_chat(world: World, files: FileServer) -> None:
+    link = files.publish(b"", name="app/chat.json")
+    world.accept(told("CHAT_UPLOADED", preAuthenticatedLink=link.url))
+    world.settle()
+    assert world.items("FILE#")[0]["reason"] == "the source sent nothing instead of the file"
+    link.stored.replace(b"{}")
+    world.show_all("download")
+    world.settle()
+    assert world.object("chat.json") == b"{}"
+
+
+def test_a_document_may_be_empty(world: World, files: FileServer) -> None:
+    world.accept(document(files, b"", fileName="empty.txt"))
+    world.settle()
+    assert world.object("documents/empty.txt") == b""

@@ -6,10 +6,12 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from functions.downloader import app as downloader_app
+from jaas_archive.copying import HandOverError
 from jaas_archive.errors import InProgressError
 from jaas_archive.events import read_event
 from jaas_archive.kinds import announced_files
@@ -52,6 +54,18 @@ def test_an_object_stored_by_an_invocation_that_died_is_adopted(world: World, fi
     world.settle()
     asked = len(link.requests)
     (item,) = world.items("FILE#")
+    _as_before_it_was_noted(world)
+    world.accept(event)
+    world.settle()
+    (again,) = world.items("FILE#")
+    assert (again["status"], again["key"], again["size"]) == ("archived", item["key"], item["size"])
+    assert len(link.requests) == asked
+    assert len([key for key in world.archived_keys() if key.endswith(".mp4")]) == 1
+
+
+def _as_before_it_was_noted(world: World) -> None:
+    """The only file as an invocation leaves it that stored it and died before it could note that."""
+    (item,) = world.items("FILE#")
     world.dynamodb.update_item(
         TableName="meetings",
         Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}},
@@ -59,12 +73,44 @@ def test_an_object_stored_by_an_invocation_that_died_is_adopted(world: World, fi
         ExpressionAttributeNames={"#s": "status", "#k": "key", "#n": "size"},
         ExpressionAttributeValues={":copying": {"S": "copying"}, ":until": {"N": "1"}},
     )
+
+
+def test_a_file_with_the_longest_of_ids_is_adopted_too(world: World, files: FileServer) -> None:
+    """S3 keeps no more than the beginning of what its metadata say."""
+    link = publish(files, b"minutes")
+    event = uploaded(link, "DOCUMENT_ADDED", fileName="minutes.txt", fileId="\u00e9" * 60, fileSize=7)
+    for _ in range(3):
+        world.accept(event)
+        world.settle()
+        (item,) = world.items("FILE#")
+        assert (item["status"], item["key"].rpartition("/")[2]) == ("archived", "minutes.txt")
+        _as_before_it_was_noted(world)
+    assert len(world.copied_keys()) == 1
+
+
+@pytest.mark.parametrize(
+    ("event_type", "content", "data"),
+    [
+        ("DOCUMENT_ADDED", b"minutes", {"fileName": "minutes.txt", "fileSize": 7}),
+        ("TRANSCRIPTION_UPLOADED", b"WEBVTT\n", {}),
+        ("RTCSTATS_UPLOADED", b"\x1f\x8b", {}),
+    ],
+)
+def test_what_was_stored_and_not_noted_is_not_lost_with_its_link(
+    world: World, files: FileServer, event_type: str, content: bytes, data: dict[str, Any]
+) -> None:
+    """What the file is called may hang on bytes that cannot be had any more."""
+    link = publish(files, content)
+    event = uploaded(link, event_type, statsUrl=link.url, **data)
     world.accept(event)
     world.settle()
-    (again,) = world.items("FILE#")
-    assert (again["status"], again["key"], again["size"]) == ("archived", item["key"], item["size"])
-    assert len(link.requests) == asked
-    assert len([key for key in world.archived_keys() if key.endswith(".mp4")]) == 1
+    (before,) = world.items("FILE#")
+    _as_before_it_was_noted(world)
+    link.expire()
+    world.accept(event)
+    world.settle()
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["key"]) == ("archived", before["key"])
 
 
 def test_an_invocation_that_lost_its_lease_does_not_touch_the_upload_of_the_next(
@@ -174,3 +220,31 @@ def test_an_invocation_hands_over_before_its_own_end(world: World, files: FileSe
     # The message is back at once.
     world.settle()
     assert world.object(".mp4") == content
+
+
+def test_who_lost_the_lease_stops_and_leaves_the_copy_to_the_next(world: World, files: FileServer) -> None:
+    link = publish(files, mp4(17 * MIB))
+    link.faults.always(Trickle(bytes_per_second=MIB))
+    document = uploaded(link)
+    event = read_event(document, received_at_ms=0)
+    (file,) = announced_files(event)
+    known = Meetings(world.dynamodb, "meetings").files
+
+    def keep(_seconds: int) -> None:
+        (item,) = world.items("FILE#")
+        if "upload_id" in item and item["tries"] == "1":
+            known.claim(event.session_id, file, now_ms=int(time.time() * 1000) + 3_600_000, lease_ms=60_000)
+
+    began = time.monotonic()
+    with pytest.raises(HandOverError):
+        replace(downloader_app.downloader(), beat_seconds=0.1).download(EventMessage(document, 0), keep=keep)
+    assert time.monotonic() - began < 5
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["tries"], "lease_until" in item) == ("copying", "2", True)
+
+
+def test_only_uploads_of_the_very_key_are_forgotten(world: World) -> None:
+    for key in ("room/plan", "room/plan.pdf"):
+        world.s3.create_multipart_upload(Bucket=ARCHIVE, Key=key)
+    downloader_app.downloader().archive.abort_all("room/plan")
+    assert [upload["Key"] for upload in world.s3.list_multipart_uploads(Bucket=ARCHIVE)["Uploads"]] == ["room/plan.pdf"]

@@ -128,3 +128,33 @@ def test_the_verdict_stands_in_the_table_and_in_meeting_json(world: World, files
     (file,) = world.meeting()["files"]
     assert (item["plays_seconds"], file["plays_seconds"]) == ("2379.0", 2379.0)
     assert item["checksum"] == file["checksum_crc32c"]
+
+
+@pytest.mark.parametrize("size", [300, 17 * MIB])
+def test_a_recording_that_is_no_mp4_is_kept_aside_as_what_it_is(
+    world: World, files: FileServer, size: int
+) -> None:
+    """It may be the recording in a format that JaaS did not use before, and dies with its link."""
+    content = b"\x1aE\xdf\xa3" + bytes(size)
+    world.accept(uploaded(publish(files, content)))
+    for _ in range(2):
+        world.settle()
+        world.show_all("download")
+    (item,) = world.items("FILE#")
+    assert (item["status"], item["reason"]) == ("refused", "the source sent something that is no MP4")
+    assert item["key"].endswith(f"/aside/{RECORDING.removesuffix('.mp4')}.webm")
+    assert world.object(".webm") == content
+    assert world.s3.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []
+
+
+@pytest.mark.parametrize("answer", [b'{"code": "InternalError"}', b"<?xml version='1.0'?><Error/>", b"try again", b""])
+def test_an_error_is_no_recording_however_often_it_comes(world: World, files: FileServer, answer: bytes) -> None:
+    link = publish(files, answer)
+    world.accept(uploaded(link))
+    for _ in range(3):
+        world.settle()
+        assert (world.items("FILE#")[0]["status"], world.copied_keys()) == ("pending", [])
+        world.show_all("download")
+    link.stored.replace(mp4(300))
+    world.settle()
+    assert world.items("FILE#")[0]["status"] == "archived"

@@ -7,7 +7,8 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jaas_archive.batches import Batch
-from jaas_archive.errors import LinkRefusedError, SourceUnavailableError
+from jaas_archive.copying import HandOverError
+from jaas_archive.errors import InProgressError, LinkRefusedError, SourceUnavailableError
 
 if TYPE_CHECKING:
     from jaas_archive.queues import Queue
@@ -63,6 +64,21 @@ def test_no_number_of_tries_ends_a_message_that_may_still_succeed() -> None:
     assert made.response == {"batchItemFailures": [{"itemIdentifier": "message"}]}
     assert dead_letters.sent == []
     assert 2700 <= queue.postponed[0] <= 3600
+
+
+def test_a_source_may_ask_for_a_longer_pause_and_not_for_a_shorter_one() -> None:
+    made, queue, _ = batch()
+    for seconds in (0, 300):
+        fail(made, SourceUnavailableError("the source says 503", pause_seconds=seconds), receive_count=1)
+    assert 22 <= queue.postponed[0] <= 38
+    assert queue.postponed[1] == 300
+
+
+def test_whose_turn_it_is_comes_back_when_it_is() -> None:
+    made, queue, _ = batch()
+    fail(made, HandOverError(), receive_count=9)
+    fail(made, InProgressError("another invocation copies this file", pause_seconds=7), receive_count=9)
+    assert queue.postponed == [0, 7]
 
 
 def test_who_works_against_a_deadline_limits_the_pause() -> None:

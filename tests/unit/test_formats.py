@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaas_archive.formats import format_of
+from jaas_archive.formats import format_of, is_web_page
 from local.jaas.small_files import make_pdf, make_screenshot
 
 PDF, PNG = make_pdf("x"), make_screenshot(1, slides=2)
@@ -42,3 +42,10 @@ def test_the_bytes_decide_and_the_name_tells_apart_what_begins_alike(
 def test_a_character_that_is_cut_is_still_text() -> None:
     assert format_of("é".encode()[:1]) == (".txt", TEXT)
     assert format_of(b"\xe9 in Latin-1, which UTF-8 is not")[0] == ".bin"
+
+
+@pytest.mark.parametrize("start", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html>", b"<!doctype HTML>", b"<html lang='en'>"])
+def test_a_web_page_is_one_whatever_stands_before_it(start: bytes, page: bytes) -> None:
+    assert is_web_page(start + page)
+    assert not is_web_page(b"<" + start + page)

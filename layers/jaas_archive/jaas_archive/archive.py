@@ -1,5 +1,6 @@
 """The archive bucket: files come in whole, verified and once, or not at all."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -27,6 +28,7 @@ _MEETING_WRITE_ATTEMPTS = 5
 
 _DAY_MS = 86_400_000
 _LONGEST_METADATA = 256
+_METADATA_SAFE = " /:.,+@="
 _CUT_ESCAPE = re.compile(r"%.?$")
 
 
@@ -248,8 +250,16 @@ def bucket_url(endpoint: str, bucket: str) -> str:
 
 def ascii_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """S3 takes only ASCII here, and 2 KB in all: percent-encoded as in a URL, and cut."""
-    encoded = {name: quote(text, safe=" /:.,+@=") for name, text in metadata.items() if text}
+    encoded = {name: quote(text, safe=_METADATA_SAFE) for name, text in metadata.items() if text}
     return {name: _CUT_ESCAPE.sub("", text[:_LONGEST_METADATA]) for name, text in encoded.items()}
+
+
+def object_identity(session_id: str, file: str) -> str:
+    """What an object's metadata say of whose it is: session and sort key, or a hash where S3 would not keep all of it."""
+    identity = f"{session_id}/{file}"
+    if len(quote(identity, safe=_METADATA_SAFE)) <= _LONGEST_METADATA:
+        return identity
+    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jaas_archive.errors import ArchiveError, NeverError, TryLaterError
+from jaas_archive.errors import ArchiveError, NeverError, SourceUnavailableError, TryLaterError
 from jaas_archive.queues import LONGEST_PAUSE_SECONDS, Queue, pause_seconds
 
 logger = Logger(child=True)
@@ -76,19 +76,24 @@ class Batch:
 
     def _postpone(self, record: SQSRecord, error: Exception) -> None:
         self._failed[record.message_id] = int(record.attributes.sent_timestamp)
-        wanted = error.pause_seconds if isinstance(error, TryLaterError) else None
-        longest = error.longest_pause_seconds if isinstance(error, TryLaterError) else None
-        if wanted is None:
-            wanted = pause_seconds(
-                int(record.attributes.approximate_receive_count),
-                first_seconds=self.first_pause_seconds,
-                longest_seconds=longest or LONGEST_PAUSE_SECONDS,
-            )
         try:
-            self.queue.show_again_in(record.receipt_handle, wanted)
+            self.queue.show_again_in(record.receipt_handle, self._pause_seconds(record, error))
         except ArchiveError as trouble:
             # It comes back all the same, after the queue's own visibility timeout.
             logger.warning("message not postponed", reason=str(trouble))
+
+    def _pause_seconds(self, record: SQSRecord, error: Exception) -> int:
+        wanted = error.pause_seconds if isinstance(error, TryLaterError) else None
+        longest = error.longest_pause_seconds if isinstance(error, TryLaterError) else None
+        if wanted is not None and not isinstance(error, SourceUnavailableError):
+            return wanted
+        grown = pause_seconds(
+            int(record.attributes.approximate_receive_count),
+            first_seconds=self.first_pause_seconds,
+            longest_seconds=longest or LONGEST_PAUSE_SECONDS,
+        )
+        # A source that always wants to be asked again soon would use up the receives that the queue allows.
+        return max(grown, wanted or 0)
 
 
 def _log_unexpected(error: Exception) -> None:

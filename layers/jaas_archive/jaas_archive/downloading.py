@@ -11,7 +11,7 @@ from typing import BinaryIO
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from jaas_archive.archive import Archive, StoredObject, ascii_metadata
+from jaas_archive.archive import Archive, StoredObject, ascii_metadata, object_identity
 from jaas_archive.connections import Stop
 from jaas_archive.copying import HEAD_BYTES, Copier, Destination, HandOverError, Job
 from jaas_archive.errors import (
@@ -29,7 +29,7 @@ from jaas_archive.errors import (
 )
 from jaas_archive.events import Event, read_event
 from jaas_archive.files import FileRecord, FileStatus, file_sort_key
-from jaas_archive.formats import format_of, is_image, is_web_page
+from jaas_archive.formats import format_of, is_text, is_web_page, may_be_image
 from jaas_archive.kinds import SCREENSHOT, AnnouncedFile, announced_files, listed_picture
 from jaas_archive.link_lists import MAX_LINKS
 from jaas_archive.listings import read_listing
@@ -55,6 +55,7 @@ _TRIES_OF_NO_PICTURE = 3
 """An error page passes; what is no picture so often is a link to something else."""
 _LONGEST_ID_BYTES = 80
 """In the second name of a file: file systems take names of 255 bytes."""
+_USUAL_EXTENSIONS = {"transcript": (".json", ".vtt", ".txt"), "rtcstats": (".gz", ".json")}
 _PAGE_SUFFIXES = (".htm", ".html")
 _FIRST_BOXES = frozenset({b"ftyp", b"free", b"skip", b"wide", b"pdin", b"moov", b"mdat"})
 
@@ -269,7 +270,9 @@ class Downloader:
             return None
         if task.record.checkpoint:
             return self._own(task, task.record.checkpoint.key)
-        return self._own(task, task.key(task.file.kind.extension)) if task.file.kind.extension else None
+        # Its link may be dead by now, so its bytes cannot tell what its name ends in.
+        keys = (task.key(extension, second=second) for second in (False, True) for extension in task.extensions)
+        return next(filter(None, (self._own(task, key) for key in keys)), None)
 
     def _own(self, task: "_Task", key: str) -> StoredObject | None:
         stored = self.archive.find(key)
@@ -354,7 +357,13 @@ class _Task:
     @property
     def identity(self) -> str:
         """What tells our own object from another under the same key."""
-        return f"{self.session.id}/{file_sort_key(self.file)}"
+        return object_identity(self.session.id, file_sort_key(self.file))
+
+    @property
+    def extensions(self) -> Sequence[str]:
+        """What the file's name may end in, as far as that can be known without its bytes."""
+        known = self.file.kind.extension or self.file.suffix
+        return (known,) if known else _USUAL_EXTENSIONS.get(self.file.kind.name, ())
 
     def key(self, extension: str, *, second: bool = False, aside: bool = False) -> str:
         """The file's key, or the one to take if another file of the session has that."""
@@ -366,20 +375,25 @@ class _Task:
 
         Raises:
             NotAFileError: what comes is not the file but what services send, with status 200, for an error.
+            MismatchError: it is neither that nor an MP4, and should be one.
         """
         kind = self.file.kind
         # What has the size that the event announced is the file: spreadsheets saved as .xls begin so, too.
         is_announced = info.length is not None and info.length == self.file.announced_bytes
         if is_web_page(head) and self.file.suffix.lower() not in _PAGE_SUFFIXES and not is_announced:
             raise NotAFileError("the source sent a web page instead of the file")
+        if kind.content_type and not head:
+            raise NotAFileError("the source sent nothing instead of the file")
+        extension, content_type = format_of(head, self.file.suffix)
         if kind.extension == ".mp4" and head[4:8] not in _FIRST_BOXES:
-            raise NotAFileError("the source sent something that is no MP4")
-        extension, content_type = (
-            (kind.extension, kind.content_type)
-            if kind.extension and kind.content_type
-            else format_of(head, self.file.suffix)
-        )
-        if kind is SCREENSHOT and not is_image(content_type):
+            if is_text(content_type):
+                raise NotAFileError("the source sent something that is no MP4")
+            # No error looks like that: it may be the recording all the same, and is not left to die with its link.
+            if not aside:
+                raise MismatchError("the source sent something that is no MP4")
+        elif kind.extension and kind.content_type:
+            extension, content_type = kind.extension, kind.content_type
+        if kind is SCREENSHOT and not may_be_image(content_type):
             raise NotAFileError("the source sent something that is no picture")
         seconds = self.file.duration_seconds
         metadata = {

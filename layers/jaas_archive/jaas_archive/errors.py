@@ -80,7 +80,7 @@ class AwsUnavailableError(TryLaterError):
 
 
 class SourceUnavailableError(TryLaterError):
-    """The link does not give the whole file now."""
+    """The link does not give the whole file now; `pause_seconds` is the shortest pause that the source asks for."""
 
 
 class LinkDeadError(SourceUnavailableError):

@@ -57,6 +57,7 @@ _INSIDE = {
     },
 }
 """What begins alike, told apart by the name."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _WEB_PAGE = (b"<!doctype html", b"<html")
 
 
@@ -68,7 +69,7 @@ def format_of(head: bytes, suffix: str = "") -> tuple[str, str]:
 
 def is_web_page(head: bytes) -> bool:
     """Whether a browser would take it for a page: what services send, with status 200, instead of a file."""
-    return head.lstrip()[:14].lower().startswith(_WEB_PAGE)
+    return head.removeprefix(_BYTE_ORDER_MARK).lstrip()[:14].lower().startswith(_WEB_PAGE)
 
 
 def is_image(content_type: str) -> bool:
@@ -76,11 +77,21 @@ def is_image(content_type: str) -> bool:
     return content_type in ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif")
 
 
+def is_text(content_type: str) -> bool:
+    """Whether people can read it: so are the errors that services send instead of a file."""
+    return content_type == "application/json" or content_type.startswith("text/")
+
+
+def may_be_image(content_type: str) -> bool:
+    """Whether it may be a picture, if only of a kind that is not known here."""
+    return content_type == _UNKNOWN or content_type.startswith("image/")
+
+
 def _by_bytes(head: bytes) -> tuple[str, str]:
     for position, magic, extension, content_type in _MAGIC:
         if head[position:].startswith(magic):
             return extension, content_type
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
     if not _is_text(head):
         return ".bin", _UNKNOWN
     if start[:1] in (b"{", b"["):

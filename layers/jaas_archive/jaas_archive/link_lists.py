@@ -29,10 +29,14 @@ class ListedLink:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One answer; `next_link` leads to the one after it, empty if this seems to be the last."""
+    """One answer; `next_link` leads to the one after it, empty if this seems to be the last.
+
+    `is_list` is False where it tells of something else, such as an error.
+    """
 
     links: tuple[ListedLink, ...]
     next_link: str
+    is_list: bool
 
 
 def read_page(content: bytes, link: str, *, told_at_ms: int) -> ListPage:
@@ -41,8 +45,16 @@ def read_page(content: bytes, link: str, *, told_at_ms: int) -> ListPage:
         document = read_json(content)
     except ValueError:
         found = _LINK.findall(content.decode("utf-8", "replace"))
-        return ListPage(_unique(ListedLink(one, None) for one in found), "")
-    return ListPage(_unique(_links(document, None, told_at_ms)), _next_link(document, link))
+        return ListPage(_unique(ListedLink(one, None) for one in found), "", is_list=bool(found))
+    links, next_link = _unique(_links(document, None, told_at_ms)), _next_link(document, link)
+    return ListPage(links, next_link, is_list=bool(links or next_link) or _may_hold_links(document))
+
+
+def _may_hold_links(document: Json) -> bool:
+    """Whether this is how a list looks that has none: there is a list in it, or nothing at all."""
+    if isinstance(document, dict):
+        return not document or any(_may_hold_links(value) for value in document.values() if value != {})
+    return isinstance(document, list)
 
 
 def _unique(links: Iterator[ListedLink]) -> tuple[ListedLink, ...]:

@@ -11,6 +11,8 @@ from jaas_archive.link_lists import MAX_LINKS, MAX_PAGES, ListedLink, read_page
 
 _MAX_LIST_BYTES = 8 << 20
 """Of one page; and no page is asked for after so many."""
+_MOST_EMPTY_PAGES = 10
+"""In a row: some sources lead on from their last page for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ def _read_form(copier: Copier, link: str, told_at_ms: int, stop: Stop) -> Listin
     """One form of the list, as far as it goes."""
     pages: list[bytes] = []
     links: dict[str, ListedLink] = {}
+    asked, empty = {link, ""}, 0
     trouble: SourceUnavailableError | LinkRefusedError | None = None
     try:
         while link and len(pages) < MAX_PAGES and len(links) <= MAX_LINKS and sum(map(len, pages)) < _MAX_LIST_BYTES:
@@ -59,13 +62,18 @@ def _read_form(copier: Copier, link: str, told_at_ms: int, stop: Stop) -> Listin
             if is_web_page(content):
                 raise NotAFileError("the source sent a web page instead of the list")
             page = read_page(content, link, told_at_ms=told_at_ms)
-            # A next page that holds nothing new is no next page.
-            if pages and not any(one.link not in links for one in page.links):
+            if not page.is_list:
+                raise NotAFileError("the source sent something that is no list")
+            # A next page that holds nothing new is no next page; one that holds nothing may lead on to one that does.
+            empty = 0 if page.links else empty + 1
+            leads_on = 0 < empty <= _MOST_EMPTY_PAGES and page.next_link not in asked
+            if pages and not leads_on and not any(one.link not in links for one in page.links):
                 link = ""
                 break
             pages.append(content)
             links |= {one.link: one for one in page.links}
             link = page.next_link
+            asked.add(link)
         if link or len(links) > MAX_LINKS:
             trouble = LinkRefusedError(f"the list goes on beyond {len(pages)} pages and {MAX_LINKS} links")
     except (SourceUnavailableError, LinkRefusedError) as error:

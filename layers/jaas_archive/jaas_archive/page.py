@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from jaas_archive.events import Json, milliseconds
+from jaas_archive.formats import is_image
 from jaas_archive.kinds import SCREENSHOT
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -142,7 +143,7 @@ def view(document: Mapping[str, Json]) -> dict[str, Any]:
         "sources": Counter(row.source for row in rows),
         "polls": [_poll(poll) for poll in document["polls"]],
         "reactions": _reactions(document["reactions"]),
-        "files": [_file(file) for file in document["files"] if file["kind"] != SCREENSHOT.name],
+        "files": [_file(file) for file in document["files"] if not _is_screenshot(file)],
         "archived": sum(file["status"] == "archived" for file in document["files"]),
         "announced": len(document["files"]),
         "screenshots": [
@@ -313,7 +314,9 @@ def _reactions(told: Iterable[Mapping[str, Json]]) -> list[dict[str, Any]]:
 
 
 def _is_screenshot(file: Mapping[str, Json]) -> bool:
-    return bool(file["kind"] == SCREENSHOT.name and file["status"] == "archived" and file.get("name"))
+    """Whether it is a picture that a browser shows; others are files."""
+    is_archived = file["kind"] == SCREENSHOT.name and file["status"] == "archived" and file.get("name")
+    return bool(is_archived and is_image(file.get("content_type", "")))
 
 
 def _screenshot(file: Mapping[str, Json], number: int, from_ms: int) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from jaas_archive.archive import Archive
+from jaas_archive.archive import Archive, object_identity
 from jaas_archive.enriching import Enricher
 from jaas_archive.files import FileRecord, FileStatus
 from jaas_archive.journal import JOURNAL_NAME, Journal, read_journal
@@ -50,7 +50,7 @@ class Rebuilder:
         """The file, archived if its object came into the bucket after the journal was written."""
         if file.status is FileStatus.ARCHIVED:
             return file
-        named = f"{journal.session.id}/{file.sort_key}"
+        named = object_identity(journal.session.id, file.sort_key)
         for key in self.archive.keys(journal.session.folder + "/"):
             stored = self.archive.find(key)
             # What is kept aside was refused; the journal says so once it knows.

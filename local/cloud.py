@@ -37,6 +37,8 @@ _ARCHITECTURE = "arm64" if platform.machine().lower() in {"arm64", "aarch64"} el
 _LOCAL_PARAMETERS = {"Architecture": _ARCHITECTURE, "FirstRetrySeconds": "1"}
 _START_SECONDS = 60
 _STOP_SECONDS = 10
+_KEEP_SECONDS = 120
+_POLL_SECONDS = 0.1
 _KEPT_LOGS = 20
 _SHOWN_LINES = 40
 
@@ -76,10 +78,19 @@ class Cloud:
         _wait_until_ready(self.endpoint, self._process, self.log_path)
 
     def restart(self) -> None:
-        """Stop it, with whatever its functions are doing, and start it with what it has kept: not parts of uploads."""
+        """Stop it, with whatever its functions are doing, and start it with what it has kept: not parts of uploads.
+
+        Raises:
+            CloudError: it did not keep its state, or did not start.
+        """
+        kept = Path(self._environment["STATE_KEPT_FILE"])
+        kept.unlink(missing_ok=True)
         self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):  # it keeps its state, and then waits for its functions
-            self._process.wait(_STOP_SECONDS)
+        give_up_at = time.monotonic() + _KEEP_SECONDS
+        while not kept.exists():
+            if time.monotonic() > give_up_at:
+                raise CloudError(f"MiniStack did not keep its state in {_KEEP_SECONDS} seconds.{_shown(self.log_path)}")
+            time.sleep(_POLL_SECONDS)
         _kill(self._process)
         self.start()
 
@@ -189,7 +200,7 @@ def running_cloud(
         if functions_endpoint:
             environment["AWS_ENDPOINT_URL"] = functions_endpoint
         if keeps_state:
-            environment |= {"PERSIST_STATE": "1", "STATE_DIR": f"{scratch}/state"}
+            environment |= {"PERSIST_STATE": "1", "STATE_DIR": f"{scratch}/state", "STATE_KEPT_FILE": f"{scratch}/kept"}
             environment |= {"S3_PERSIST": "1", "S3_DATA_DIR": f"{scratch}/s3"}
         command = [sys.executable, "-m", "local.ministack", "--scratch", scratch, *patches]
         cloud = Cloud(f"http://127.0.0.1:{port}", _new_log(port), command, environment)

@@ -105,13 +105,22 @@ class Cloud:
 
     def workers(self, function: str) -> dict[int, int]:
         """The processes that run a function, by a part of its name, and the KiB of memory that each has."""
-        lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss=,args="], capture_output=True, text=True, check=True)
-        processes = [line.split(maxsplit=3) for line in lines.stdout.splitlines()]
-        return {
-            int(pid): int(kibibytes)
-            for pid, parent, kibibytes, command in processes
-            if int(parent) == self._process.pid and "ministack-lambda-" in command and function in command
-        }
+        return {int(pid): int(kibibytes) for pid, kibibytes in self._ps(function, "rss")}
+
+    def processor_seconds(self, function: str = "") -> float:
+        """What the processes that run a function have used of the processors, or MiniStack itself."""
+        return sum(seconds_of(time_used) for _, time_used in self._ps(function, "time"))
+
+    def _ps(self, function: str, column: str) -> list[tuple[str, str]]:
+        """The ids of a function's processes, or MiniStack's own, each with what `ps` says of it in the column."""
+        command = ["ps", "-A", "-o", f"pid=,ppid=,{column}=,args="]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        ours = str(self._process.pid)
+        return [
+            (pid, value)
+            for pid, parent, value, program in (line.split(maxsplit=3) for line in lines)
+            if (parent == ours and "ministack-lambda-" in program and function in program if function else pid == ours)
+        ]
 
     def environment(self) -> dict[str, str]:
         """What the AWS CLI, SAM and the SDKs need to talk to this cloud."""
@@ -170,6 +179,15 @@ class Stack:
             return []
         events = [event for page in pages for event in page["events"]]
         return [event["message"].rstrip() for event in sorted(events, key=lambda event: int(event["timestamp"]))]
+
+
+def seconds_of(time_used: str) -> float:
+    """The time that `ps` shows as 1-02:03:04 on Linux and as 1563:04.25 on macOS."""
+    days, _, clock = time_used.rpartition("-")
+    seconds = 0.0
+    for part in clock.split(":"):
+        seconds = seconds * 60 + float(part)
+    return int(days or 0) * 86_400 + seconds
 
 
 def free_port() -> int:

@@ -131,9 +131,7 @@ def test_the_verdict_stands_in_the_table_and_in_meeting_json(world: World, files
 
 
 @pytest.mark.parametrize("size", [300, 17 * MIB])
-def test_a_recording_that_is_no_mp4_is_kept_aside_as_what_it_is(
-    world: World, files: FileServer, size: int
-) -> None:
+def test_a_recording_that_is_no_mp4_is_kept_aside_as_what_it_is(world: World, files: FileServer, size: int) -> None:
     """It may be the recording in a format that JaaS did not use before, and dies with its link."""
     content = b"\x1aE\xdf\xa3" + bytes(size)
     world.accept(uploaded(publish(files, content)))

@@ -35,5 +35,5 @@ def test_an_object_may_hold_any_number_of_links() -> None:
         (b'{"error": {"status": 500, "details": {}}}', False),
     ],
 )
-def test_an_error_is_no_list_that_is_empty(content: bytes, is_list: bool) -> None:
+def test_an_error_is_no_list_that_is_empty(*, content: bytes, is_list: bool) -> None:
     assert read_page(content, "https://8x8.vc/list", told_at_ms=TOLD_AT_MS).is_list is is_list

@@ -255,7 +255,7 @@ def ascii_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def object_identity(session_id: str, file: str) -> str:
-    """What an object's metadata say of whose it is: session and sort key, or a hash where S3 would not keep all of it."""
+    """What an object's metadata say of whose it is: session and sort key, or a hash where S3 would not keep them."""
     identity = f"{session_id}/{file}"
     if len(quote(identity, safe=_METADATA_SAFE)) <= _LONGEST_METADATA:
         return identity

@@ -37,6 +37,8 @@ _ARCHITECTURE = "arm64" if platform.machine().lower() in {"arm64", "aarch64"} el
 _LOCAL_PARAMETERS = {"Architecture": _ARCHITECTURE, "FirstRetrySeconds": "1"}
 _START_SECONDS = 60
 _STOP_SECONDS = 10
+_KEEP_SECONDS = 120
+_POLL_SECONDS = 0.1
 _KEPT_LOGS = 20
 _SHOWN_LINES = 40
 
@@ -76,10 +78,19 @@ class Cloud:
         _wait_until_ready(self.endpoint, self._process, self.log_path)
 
     def restart(self) -> None:
-        """Stop it, with whatever its functions are doing, and start it with what it has kept: not parts of uploads."""
+        """Stop it, with whatever its functions are doing, and start it with what it has kept: not parts of uploads.
+
+        Raises:
+            CloudError: it did not keep its state, or did not start.
+        """
+        kept = Path(self._environment["STATE_KEPT_FILE"])
+        kept.unlink(missing_ok=True)
         self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):  # it keeps its state, and then waits for its functions
-            self._process.wait(_STOP_SECONDS)
+        give_up_at = time.monotonic() + _KEEP_SECONDS
+        while not kept.exists():
+            if time.monotonic() > give_up_at:
+                raise CloudError(f"MiniStack did not keep its state in {_KEEP_SECONDS} seconds.{_shown(self.log_path)}")
+            time.sleep(_POLL_SECONDS)
         _kill(self._process)
         self.start()
 
@@ -94,13 +105,22 @@ class Cloud:
 
     def workers(self, function: str) -> dict[int, int]:
         """The processes that run a function, by a part of its name, and the KiB of memory that each has."""
-        lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss=,args="], capture_output=True, text=True, check=True)
-        processes = [line.split(maxsplit=3) for line in lines.stdout.splitlines()]
-        return {
-            int(pid): int(kibibytes)
-            for pid, parent, kibibytes, command in processes
-            if int(parent) == self._process.pid and "ministack-lambda-" in command and function in command
-        }
+        return {int(pid): int(kibibytes) for pid, kibibytes in self._ps(function, "rss")}
+
+    def processor_seconds(self, function: str = "") -> float:
+        """What the processes that run a function have used of the processors, or MiniStack itself."""
+        return sum(seconds_of(time_used) for _, time_used in self._ps(function, "time"))
+
+    def _ps(self, function: str, column: str) -> list[tuple[str, str]]:
+        """The ids of a function's processes, or MiniStack's own, each with what `ps` says of it in the column."""
+        command = ["ps", "-A", "-o", f"pid=,ppid=,{column}=,args="]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        ours = str(self._process.pid)
+        return [
+            (pid, value)
+            for pid, parent, value, program in (line.split(maxsplit=3) for line in lines)
+            if (parent == ours and "ministack-lambda-" in program and function in program if function else pid == ours)
+        ]
 
     def environment(self) -> dict[str, str]:
         """What the AWS CLI, SAM and the SDKs need to talk to this cloud."""
@@ -161,6 +181,15 @@ class Stack:
         return [event["message"].rstrip() for event in sorted(events, key=lambda event: int(event["timestamp"]))]
 
 
+def seconds_of(time_used: str) -> float:
+    """The time that `ps` shows as 1-02:03:04 on Linux and as 1563:04.25 on macOS."""
+    days, _, clock = time_used.rpartition("-")
+    seconds = 0.0
+    for part in clock.split(":"):
+        seconds = seconds * 60 + float(part)
+    return int(days or 0) * 86_400 + seconds
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on now."""
     with socket.socket() as listener:
@@ -189,7 +218,7 @@ def running_cloud(
         if functions_endpoint:
             environment["AWS_ENDPOINT_URL"] = functions_endpoint
         if keeps_state:
-            environment |= {"PERSIST_STATE": "1", "STATE_DIR": f"{scratch}/state"}
+            environment |= {"PERSIST_STATE": "1", "STATE_DIR": f"{scratch}/state", "STATE_KEPT_FILE": f"{scratch}/kept"}
             environment |= {"S3_PERSIST": "1", "S3_DATA_DIR": f"{scratch}/s3"}
         command = [sys.executable, "-m", "local.ministack", "--scratch", scratch, *patches]
         cloud = Cloud(f"http://127.0.0.1:{port}", _new_log(port), command, environment)

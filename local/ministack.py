@@ -39,6 +39,7 @@ def main() -> None:
         compute_crc32c_natively()
         check_whole_object_in_multipart_uploads()
         answer_as_behind_tls()
+        say_when_state_is_kept()
     sys.argv[1:] = []  # MiniStack reads the command line too
     app.main()
 
@@ -87,6 +88,19 @@ def _change_worker(old: str, new: str) -> None:
         message = f"MiniStack's Python worker no longer has this once, so a patch of local/ministack.py is off:\n{old}"
         raise SystemExit(message)
     lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(old, new)
+
+
+def say_when_state_is_kept() -> None:
+    """Told to stop, MiniStack waits for its connections, keeps its state, and goes on for as long as its functions do:
+    `STATE_KEPT_FILE` is there once everything is kept.
+    """
+    save_all = app.save_all
+
+    def save(services: dict[str, Any]) -> None:
+        save_all(services)
+        Path(os.environ["STATE_KEPT_FILE"]).touch()
+
+    app.save_all = save
 
 
 def compute_crc32c_natively() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Any
 
+from jaas_archive.archive import is_let_go
+from jaas_archive.errors import InvalidMessageError
 from jaas_archive.events import read_event
 from jaas_archive.files import FileStatus
 from jaas_archive.items import plain_values, session_pk, whole_number
@@ -14,6 +16,8 @@ from jaas_archive.kinds import announced_files, identified_file
 from jaas_archive.names import iso_time
 from jaas_archive_cli.stack import MOST_ITEMS, Stack
 
+PAST_RETENTION = "past retention"
+"""The verdict on a file that the bucket deleted as `RetentionDays` asks it to."""
 _NEXT_STEPS = {
     FileStatus.PENDING: "wait: it is tried again until its link dies",
     FileStatus.COPYING: "wait: it is being copied",
@@ -62,6 +66,13 @@ class ShownFile:
     next_step: str
     link: str
 
+    @property
+    def where_or_why(self) -> str:
+        """Its key, or why it has none; both for one that was kept aside."""
+        if self.status == FileStatus.ARCHIVED or not self.key:
+            return self.key or self.reason
+        return f"{self.reason}; kept as {self.key}"
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -101,7 +112,7 @@ def _counts(values: Mapping[str, Any]) -> tuple[int | None, int | None]:
     return whole_number(values.get("files")), whole_number(values.get("files_archived"))
 
 
-def show_session(stack: Stack, session_id: str, *, with_links: bool) -> Shown | None:
+def show_session(stack: Stack, session_id: str, *, with_links: bool, now_ms: int) -> Shown | None:
     """All that is known of a session; archived files are looked up in the bucket."""
     items = [plain_values(item) for item in _items(stack, session_id)]
     session = next((item for item in items if item["sk"] == "SESSION"), None)
@@ -112,7 +123,11 @@ def show_session(stack: Stack, session_id: str, *, with_links: bool) -> Shown | 
         if item["sk"].startswith("EVENT#"):
             events[item["type"]] = events.get(item["type"], 0) + 1
     deleted_at = _deletions(stack, items)
-    files = [_file(stack, item, deleted_at, with_links=with_links) for item in items if item["sk"].startswith("FILE#")]
+    files = [
+        _file(stack, item, deleted_at, with_links=with_links, now_ms=now_ms)
+        for item in items
+        if item["sk"].startswith("FILE#")
+    ]
     return Shown(
         session_id=session_id,
         room=session["room"],
@@ -156,12 +171,17 @@ def _deletions(stack: Stack, items: Iterable[Mapping[str, Any]]) -> dict[str, st
     return found
 
 
-def _file(stack: Stack, item: dict[str, Any], deleted_at: Mapping[str, str], *, with_links: bool) -> ShownFile:
+def _file(
+    stack: Stack, item: dict[str, Any], deleted_at: Mapping[str, str], *, with_links: bool, now_ms: int
+) -> ShownFile:
     status = FileStatus(item["status"])
     verdict, next_step = "", _NEXT_STEPS.get(status, "")
     if status is FileStatus.ARCHIVED:
         stored = stack.archive.find(item["key"])
-        if stored is None:
+        retention_days = int(stack.parameters.get("RetentionDays") or 0)
+        if stored is None and is_let_go(int(item.get("archived_at", 0)), now_ms, retention_days=retention_days):
+            verdict, next_step = PAST_RETENTION, ""
+        elif stored is None:
             verdict, next_step = "missing", "show versions in the S3 console and remove the delete marker"
         elif stored.size != int(item["size"]):
             verdict, next_step = "changed", "show versions in the S3 console and restore the first one"
@@ -188,6 +208,9 @@ def _link(stack: Stack, item: dict[str, Any]) -> str:
     """The link of a file that is not archived, out of what announced it."""
     if "announcement" not in item:
         return ""
-    message = stack.announcements.find(item["announcement"])
+    try:
+        message = stack.announcements.find(item["announcement"])
+    except InvalidMessageError:
+        return ""
     file = next(iter(announced_files(read_event(message.document, received_at_ms=message.received_at_ms))), None)
     return file.link if file else ""

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, NoReturn, cast
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -30,7 +30,6 @@ from jaas_archive_cli.status import read_status
 
 NEEDS_ATTENTION = 1
 UNREACHABLE = 3
-_DAY_CHARACTERS = len("2026-07-01")
 
 app = typer.Typer(
     name="jaas-archive",
@@ -75,7 +74,7 @@ def status(
     *,
     at_risk: Annotated[bool, typer.Option("--at-risk", help="Only files with less than 6 hours left.")] = False,
     failed: Annotated[bool, typer.Option("--failed", help="Only files that were given up.")] = False,
-    days: Annotated[int, typer.Option(help="Show failed files until so many days after their deadline.")] = 3,
+    days: Annotated[int, typer.Option(min=0, help="Show failed files until so many days after their deadline.")] = 3,
     stack_name: StackName = _STACK,
     profile: Profile = None,
     region: Region = None,
@@ -173,6 +172,7 @@ def replay(
     """Send journaled events through the pipeline again; without --yes only count them.
 
     Records and pages are made anew; files that are not archived are fetched again while their link lives.
+    Exit code 1 if there is no such session, or an open file has no message left that could be sent.
 
     For example:
 
@@ -182,30 +182,38 @@ def replay(
     start, end = _time(since, "--from"), _time(until, "--to", end=True)
     if not session and not (start and end):
         raise typer.BadParameter("say which events: --session, or --from and --to")
+    if start and end and end <= start:
+        raise typer.BadParameter("--to lies before --from")
     with _stack(stack_name, profile, region) as stack:
+        if session and stack.meetings.sessions.get(session) is None:
+            _no_session(session)
         sessions = [session] if session else replaying.sessions_between(stack, start, end) if start and end else []
         replayed = list(replaying.replay(stack, sessions, since=start, until=end, send=yes))
+    without_message = sum(each.without_message for each in replayed)
     if as_json:
         print_json(replayed)
-        return
-    verb = "sent" if yes else "would be sent"
-    say(f"{sum(each.events for each in replayed)} events and {sum(each.files for each in replayed)} files {verb}")
-    if replayed:
-        print_table(
-            ("SESSION", "EVENTS", "OPEN FILES"), ((each.session_id, each.events, each.files) for each in replayed)
-        )
-    if replayed and not yes:
-        say("Nothing was sent. Add --yes to do it.")
+    else:
+        verb = "sent" if yes else "would be sent"
+        say(f"{sum(each.events for each in replayed)} events and {sum(each.files for each in replayed)} files {verb}")
+        if without_message:
+            say(f"{without_message} open files have no message left to send; see them with show")
+        if replayed:
+            print_table(
+                ("SESSION", "EVENTS", "OPEN FILES"), ((each.session_id, each.events, each.files) for each in replayed)
+            )
+        if replayed and not yes:
+            say("Nothing was sent. Add --yes to do it.")
+    _exit_if(bool(without_message))
 
 
 @app.command()
 def doctor(
     *,
-    days: Annotated[int, typer.Option(help="Look so many days back for events.")] = 7,
+    days: Annotated[int, typer.Option(min=1, help="Look so many days back for events.")] = 7,
     test_event: Annotated[
         bool, typer.Option("--test-event/--no-test-event", help="Send a signed event through the webhook.")
     ] = True,
-    wait: Annotated[int, typer.Option(help="Seconds to wait for it in the archive.")] = 60,
+    wait: Annotated[int, typer.Option(min=1, max=600, help="Seconds to wait for it in the archive.")] = 60,
     stack_name: StackName = _STACK,
     profile: Profile = None,
     region: Region = None,
@@ -213,7 +221,8 @@ def doctor(
 ) -> None:
     """Examine the stack: secret, clock, events, alarms, notifications, and a test event from the webhook to S3.
 
-    The test event is one of a room `jaas-archive-doctor`; it is removed again. Exit code 1 if a check fails.
+    The test event is one of a room `jaas-archive-doctor`; it is removed again, as is what earlier ones left because
+    it came too late. Exit code 1 if a check fails.
 
     For example:
 
@@ -254,10 +263,9 @@ def show(
     - `jaas-archive show 9a441d60-ceaf-4eba-b0a8-a7d940a76e1b`
     """
     with _stack(stack_name, profile, region) as stack:
-        shown = browse.show_session(stack, session, with_links=links)
+        shown = browse.show_session(stack, session, with_links=links, now_ms=_now_ms())
     if shown is None:
-        typer.echo(f"there is no session {session}", err=True)
-        raise typer.Exit(NEEDS_ATTENTION)
+        _no_session(session)
     if as_json:
         print_json(shown)
     else:
@@ -277,7 +285,7 @@ def show(
                         size_text(file.size),
                         f"{file.status}, deleted in the meeting" if file.deleted_at else file.status,
                         file.verdict,
-                        file.key or file.reason,
+                        file.where_or_why,
                         file.next_step,
                     )
                     for file in shown.files
@@ -286,7 +294,12 @@ def show(
         for file in shown.files:
             if file.link:
                 say(f"{file.file}: {file.link}")
-    _exit_if(any(file.verdict not in ("", "ok") or file.status in ("expired", "refused") for file in shown.files))
+    _exit_if(
+        any(
+            file.verdict not in ("", "ok", browse.PAST_RETENTION) or file.status in ("expired", "refused")
+            for file in shown.files
+        )
+    )
 
 
 @app.command(name="ls")
@@ -519,6 +532,11 @@ def _stack(name: str, profile: str | None, region: str | None) -> Iterator[Stack
         raise typer.Exit(UNREACHABLE) from error
 
 
+def _no_session(session: str) -> NoReturn:
+    typer.echo(f"there is no session {session}", err=True)
+    raise typer.Exit(NEEDS_ATTENTION)
+
+
 def _exit_if(attention: bool) -> None:  # noqa: FBT001
     if attention:
         raise typer.Exit(NEEDS_ATTENTION)
@@ -533,8 +551,15 @@ def _time(text: str | None, option: str, *, end: bool = False) -> datetime | Non
     except ValueError:
         message = f"{text} is not a day or time such as 2026-07-01 or 2026-07-01T12:00"
         raise typer.BadParameter(message, param_hint=option) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment + timedelta(days=1) if end and len(text) == _DAY_CHARACTERS else moment
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment + timedelta(days=1) if end and _is_day(text) else moment
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _now_ms() -> int:

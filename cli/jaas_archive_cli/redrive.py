@@ -5,9 +5,12 @@ does not come back only to die again, and one whose link dies soon goes to the u
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from jaas_archive.auditing import RISK_MS
 from jaas_archive.errors import ArchiveError
@@ -62,23 +65,25 @@ class Redrive:
             if which not in (DeadLetters.ALL, kind):
                 continue
             source = self.stack.outputs[f"{kind.capitalize()}DeadLetterQueueUrl"]
-            stay: list[str] = []
+            held: dict[str, MessageTypeDef] = {}
             try:
                 # All are taken before the first is moved: some come back at once, and would be moved for ever.
-                for message in list(self._receive(source)):
+                held |= ((message["ReceiptHandle"], message) for message in self._receive(source))
+                for receipt_handle, message in list(held.items()):
                     letter = self._judge(kind, message["Body"], _attribute(message, "reason"))
                     if letter.to and self.move:
                         self.stack.sqs.send_message(QueueUrl=self.stack.outputs[letter.to], MessageBody=message["Body"])
                         # Only now: a message twice does no harm, and none is a loss.
-                        self.stack.sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])
-                    else:
-                        stay.append(message["ReceiptHandle"])
+                        self.stack.sqs.delete_message(QueueUrl=source, ReceiptHandle=receipt_handle)
+                        del held[receipt_handle]
                     yield letter
             finally:
-                for receipt_handle in stay:
-                    self.stack.sqs.change_message_visibility(
-                        QueueUrl=source, ReceiptHandle=receipt_handle, VisibilityTimeout=0
-                    )
+                # Whatever ended this, nobody should have to wait before he sees what is left.
+                for receipt_handle in held:
+                    with suppress(BotoCoreError, ClientError):
+                        self.stack.sqs.change_message_visibility(
+                            QueueUrl=source, ReceiptHandle=receipt_handle, VisibilityTimeout=0
+                        )
 
     def _receive(self, url: str) -> "Iterator[MessageTypeDef]":
         # Only a receive that waits asks all servers of SQS, so that an empty answer means an empty queue.

@@ -48,7 +48,7 @@ class Stack:
         try:
             session = boto3.Session(profile_name=profile, region_name=region)
             found = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: an endpoint that is no URL
             raise StackError(f"cannot find stack {name}: {error}") from error
         outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
         if "MeetingsTableName" not in outputs:

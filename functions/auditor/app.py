@@ -45,6 +45,7 @@ def auditor() -> Auditor:
         file_kinds=chosen_kinds(settings.file_kinds),
         pending_ms=settings.pending_hours * _HOUR_MS,
         silence_ms=settings.silence_hours * _HOUR_MS,
+        retention_days=settings.retention_days,
     )
 
 

@@ -25,6 +25,7 @@ from jaas_archive.settings import EnricherSettings
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
 
 # A chat of 50,000 messages is 500 requests, several at a time; checking our own items' types costs a third of it.
 DYNAMODB_CONFIG = Config(max_pool_connections=16, parameter_validation=False)
@@ -43,6 +44,12 @@ def settings() -> EnricherSettings:
 def s3() -> "S3Client":
     """One client for both buckets."""
     return boto3.client("s3")
+
+
+@cache
+def sqs() -> "SQSClient":
+    """One client for both queues."""
+    return boto3.client("sqs")
 
 
 @cache
@@ -74,10 +81,9 @@ def enricher() -> Enricher:
 
 def new_batch() -> Batch:
     """For the messages of one invocation."""
-    sqs = boto3.client("sqs")
     return Batch(
-        queue=Queue(sqs, settings().meeting_queue_url),
-        dead_letters=Queue(sqs, settings().meeting_dead_letter_queue_url),
+        queue=Queue(sqs(), settings().meeting_queue_url),
+        dead_letters=Queue(sqs(), settings().meeting_dead_letter_queue_url),
         first_pause_seconds=settings().first_retry_seconds,
     )
 

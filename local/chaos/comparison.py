@@ -1,6 +1,5 @@
-"""The archive, read as its admin reads it, against the model of what JaaS sent."""
+"""The archive against the model of what JaaS sent."""
 
-import hashlib
 import json
 import re
 from collections import Counter, defaultdict
@@ -11,15 +10,11 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
-
-from local.chaos.meetings import Line, Meeting, sorted_lines
-from local.cloud import Stack
+from local.chaos.meetings import SCREENSHOT, SCREENSHOTS, File, Line, Meeting, PictureList, sorted_lines
+from local.chaos.publication import Answers
+from local.chaos.snapshot import Item, Snapshot
 
 _RECORD_NAMES = {"journal.jsonl.gz", "meeting.html", "meeting.json"}
-_plain = TypeDeserializer().deserialize
-
-type Item = dict[str, Any]
 
 
 class Sort(StrEnum):
@@ -40,52 +35,12 @@ class Difference:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that an archive holds: SHA-256 by key, the texts of meeting.json by key, items by session."""
-
-    objects: Mapping[str, str]
-    documents: Mapping[str, Item]
-    items: Mapping[str, Sequence[Item]]
-    unfinished_uploads: int = 0
-    dead_letters: int = 0
-
-
-def read(stack: Stack) -> Snapshot:
-    """Read the whole archive."""
-    s3, sqs, bucket = stack.cloud.client("s3"), stack.cloud.client("sqs"), stack.outputs["ArchiveBucketName"]
-    objects, documents = {}, {}
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for entry in page.get("Contents", []):
-            body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
-            objects[entry["Key"]] = hashlib.sha256(body).hexdigest()
-            if entry["Key"].endswith("/meeting.json"):
-                documents[entry["Key"]] = json.loads(body)
-    items: defaultdict[str, list[Item]] = defaultdict(list)
-    scan = stack.cloud.client("dynamodb").get_paginator("scan")
-    for page in scan.paginate(TableName=stack.outputs["MeetingsTableName"], ConsistentRead=True):
-        for item in page["Items"]:
-            values = {name: _plain(value) for name, value in item.items()}
-            items[values["pk"].removeprefix("SESSION#")].append(values)
-    letters = [
-        sqs.get_queue_attributes(QueueUrl=stack.outputs[name], AttributeNames=["ApproximateNumberOfMessages"])
-        for name in ("DownloadDeadLetterQueueUrl", "MeetingDeadLetterQueueUrl")
-    ]
-    return Snapshot(
-        objects,
-        documents,
-        items,
-        len(s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])),
-        sum(int(letter["Attributes"]["ApproximateNumberOfMessages"]) for letter in letters),
-    )
-
-
-def differences(meetings: Iterable[Meeting], archive: Snapshot) -> list[Difference]:
-    """Everything in which the archive is not what it must be."""
+def differences(meetings: Iterable[Meeting], answers: Answers, archive: Snapshot) -> list[Difference]:
+    """Everything in which the archive is not what it must be, where lists gave these `answers`."""
     found: list[Difference] = []
     accounted: set[str] = set()
     for meeting in meetings:
-        comparison = _Comparison(meeting, archive)
+        comparison = _Comparison(meeting, answers, archive)
         found += comparison.run()
         accounted |= comparison.keys
     found += [Difference(Sort.LEFT_OVER, "", f"object {key}") for key in sorted(set(archive.objects) - accounted)]
@@ -99,14 +54,16 @@ def differences(meetings: Iterable[Meeting], archive: Snapshot) -> list[Differen
 class _Comparison:
     """One meeting."""
 
-    def __init__(self, meeting: Meeting, archive: Snapshot) -> None:
+    def __init__(self, meeting: Meeting, answers: Answers, archive: Snapshot) -> None:
         self._meeting = meeting
+        self._answers = answers
         self._archive = archive
         items = archive.items.get(meeting.session_id, [])
         self._items = {str(item["sk"]): item for item in items}
         self._session = self._items.get("SESSION", {})
         self._folder: str = self._session.get("folder", "")
         self.keys: set[str] = {key for key in archive.objects if self._folder and key.startswith(f"{self._folder}/")}
+        self._found = {key.removeprefix(f"{self._folder}/"): archive.objects[key] for key in self.keys}
 
     def run(self) -> list[Difference]:
         if not self._session:
@@ -114,6 +71,7 @@ class _Comparison:
         return [
             *self._folder_name(),
             *self._objects(),
+            *self._lists(),
             *self._events(),
             *self._files(),
             *self._lines("the table", self._table_lines()),
@@ -131,27 +89,47 @@ class _Comparison:
 
     def _objects(self) -> Iterator[Difference]:
         """Each file once, under a name of its own, and the record beside it."""
-        found = {key.removeprefix(f"{self._folder}/"): self._archive.objects[key] for key in self.keys}
         places: defaultdict[str, list[str]] = defaultdict(list)
-        for name, sha256 in found.items():
+        for name, sha256 in self._found.items():
             places[sha256].append(name)
-        accounted = set(_RECORD_NAMES)
+        accounted = _RECORD_NAMES.union(*map(self._pages, self._meeting.lists))
         for file in self._meeting.files:
             names = places[file.sha256]
-            if not names:
-                yield self._differs(Sort.LOST, f"{file.kind} {file.object_name}")
-            for name in names[1:]:
-                yield self._differs(Sort.DOUBLED, f"{names[0]} as {name}")
-            for name in names:
-                if not re.fullmatch(file.name, name):
-                    yield self._differs(Sort.WRONG_NAME, f"{file.kind} is called {name}")
+            yield from self._places(file, names)
             accounted |= set(names)
             if file in self._meeting.captioned and names:
                 accounted.add(str(PurePosixPath(names[0]).with_suffix(".vtt")))
-        for name in sorted(accounted - set(found)):
+        for name in sorted(accounted - set(self._found)):
             yield self._differs(Sort.LOST, name)
-        for name in sorted(set(found) - accounted):
+        for name in sorted(set(self._found) - accounted):
             yield self._differs(Sort.LEFT_OVER, name)
+
+    def _places(self, file: File, names: Sequence[str]) -> Iterator[Difference]:
+        if not names:
+            yield self._differs(Sort.LOST, f"{file.kind.name} {file.object_name}")
+        for name in names[1:]:
+            yield self._differs(Sort.DOUBLED, f"{names[0]} as {name}")
+        for name in names:
+            if not re.fullmatch(file.name, name):
+                yield self._differs(Sort.WRONG_NAME, f"{file.kind.name} is called {name}")
+
+    def _lists(self) -> Iterator[Difference]:
+        """Each page as the list gave it, and together they tell of every picture."""
+        for one in self._meeting.lists:
+            pages, answers = self._pages(one), self._answers.get(one.object_name, {})
+            if not pages:
+                yield self._differs(Sort.LOST, one.object_name)
+            for name in pages:
+                if self._found[name] not in answers:
+                    yield self._differs(Sort.LOST, f"{name} is not what the list said")
+            told = b"".join(answers.get(self._found[name], b"") for name in pages)
+            for picture in one.pictures:
+                if picture.object_name.encode() not in told:
+                    yield self._differs(Sort.LOST, f"no page of {one.object_name} tells of {picture.object_name}")
+
+    def _pages(self, one: PictureList) -> list[str]:
+        """The names of what is archived of a list."""
+        return [name for name in self._found if re.fullmatch(f"{one.name}|{one.name_of_more}", name)]
 
     def _events(self) -> Iterator[Difference]:
         wanted = Counter(event.key for event in self._meeting.events)
@@ -159,16 +137,26 @@ class _Comparison:
         yield from self._counts("event", wanted, found)
 
     def _files(self) -> Iterator[Difference]:
-        wanted = Counter((file.kind, "archived", len(file.content)) for file in self._meeting.files)
         items = self._of_kind("FILE#")
-        yield from self._counts(
-            "file item", wanted, Counter((item["kind"], item["status"], int(item.get("size", 0))) for item in items)
+        found = (
+            (item["kind"], item["status"], int(item.get("size", 0)), self._archive.objects.get(item.get("key", "")))
+            for item in items
         )
+        wanted = [*map(_as_archived, self._meeting.files), *self._lists_as_archived()]
+        yield from self._counts("file item", Counter(wanted), Counter(found))
+        yield from self._deadlines(items)
         for item in items:
             if item.get("key") not in self._archive.objects:
                 yield self._differs(Sort.LOST, f"{item['sk']} names the object {item.get('key')}")
             if "link" in item:
                 yield self._differs(Sort.LEFT_OVER, f"the link of {item['sk']}")
+
+    def _deadlines(self, items: Iterable[Item]) -> Iterator[Difference]:
+        """Of a picture, any of the lists that tell of it decides."""
+        wanted = [(one.kind.name, one.deadline_ms) for one in self._meeting.announced]
+        wanted += [(SCREENSHOTS.name, one.deadline_ms) for one in self._meeting.lists]
+        found = ((item["kind"], int(item["deadline"])) for item in items if item["kind"] != SCREENSHOT.name)
+        yield from self._counts("deadline", Counter(wanted), Counter(found))
 
     def _table_lines(self) -> list[Line]:
         return [
@@ -207,17 +195,34 @@ class _Comparison:
             yield self._differs(Sort.LOST, f"meeting.json is of version {document['version']}")
         lines = [
             Line(
-                round(datetime.fromisoformat(entry["at"]).timestamp() * 1000),
+                _milliseconds(entry["at"]),
                 *(entry.get(name, "") for name in ("source", "content", "name", "email", "user_id")),
             )
             for entry in document["messages"]
         ]
         yield from self._lines("meeting.json", lines)
-        wanted = Counter((file.kind, "archived", len(file.content)) for file in self._meeting.files)
-        found = Counter((file["kind"], file["status"], file.get("size", 0)) for file in document["files"])
-        yield from self._counts("file in meeting.json", wanted, found)
+        wanted = Counter(
+            [*map(_as_told, self._meeting.files), *((*one, "", "", "", 0) for one in self._lists_as_archived())]
+        )
+        yield from self._counts("file in meeting.json", wanted, Counter(map(self._told, document["files"])))
         types = Counter(event.document["eventType"] for event in self._meeting.events)
         yield from self._counts("event in meeting.json", types, Counter(one["type"] for one in document["events"]))
+
+    def _told(self, entry: Item) -> tuple[Any, ...]:
+        """What meeting.json says of a file."""
+        deleted_at = entry.get("deleted_at")
+        return (
+            *(entry["kind"], entry["status"], entry.get("size", 0), self._found.get(entry.get("name", ""))),
+            *(entry.get(name, "") for name in ("title", "by", "deleted_by")),
+            _milliseconds(deleted_at) if deleted_at else 0,
+        )
+
+    def _lists_as_archived(self) -> Iterator[tuple[Any, ...]]:
+        """A list goes by its first page."""
+        for one in self._meeting.lists:
+            sha256 = next((self._found[name] for name in self._pages(one) if re.fullmatch(one.name, name)), "")
+            content = self._answers.get(one.object_name, {}).get(sha256, b"")
+            yield SCREENSHOTS.name, "archived", len(content), sha256
 
     def _counts(self, what: str, wanted: Mapping[Any, int], found: Mapping[Any, int]) -> Iterator[Difference]:
         for one in sorted({*wanted, *found}, key=repr):
@@ -232,3 +237,16 @@ class _Comparison:
 
     def _differs(self, sort: Sort, what: str) -> Difference:
         return Difference(sort, self._meeting.session_id, what)
+
+
+def _as_archived(file: File) -> tuple[Any, ...]:
+    return file.kind.name, "archived", len(file.content), file.sha256
+
+
+def _as_told(file: File) -> tuple[Any, ...]:
+    deletion = (file.deletion.by, file.deletion.at_ms) if file.deletion else ("", 0)
+    return *_as_archived(file), file.title, file.by, *deletion
+
+
+def _milliseconds(iso_time: str) -> int:
+    return round(datetime.fromisoformat(iso_time).timestamp() * 1000)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from local.jaas import faults as source
-from local.jaas.files import Link
 from local.jaas.meeting import as_json, seeded
 from local.proxy import Call, Fault
 
@@ -19,6 +18,7 @@ _RARE_SHARE = 0.05
 _CUT_UPLOAD_BYTES = 50_000
 _LARGE_BYTES = 16 << 20
 """Larger files are copied in parts."""
+_FAILURES, _FAILURES_OF_LISTED = (0, 0, 1, 2, 4), (0, 0, 0, 1, 2)
 _ODD_SHARE = 0.1
 _SLOW_BYTES_PER_SECOND = 1_000_000
 """Slow enough that something can happen in the middle of a copy."""
@@ -106,22 +106,27 @@ class SourceFaults:
     ignores_ranges: bool
     bytes_per_second: int | None
 
-    def arm(self, link: Link) -> None:
-        """Let the link fail so."""
+    def armed(self) -> source.Faults:
+        """Faults that a link can have."""
+        faults = source.Faults()
         for _, fault in self.script:
-            link.faults.then(fault)
+            faults.then(fault)
         if self.ignores_ranges:
-            link.faults.always(source.NoRanges())
+            faults.always(source.NoRanges())
         if self.bytes_per_second:
-            link.faults.always(source.Trickle(self.bytes_per_second))
+            faults.always(source.Trickle(self.bytes_per_second))
+        return faults
 
-    def met(self, link: Link) -> list[str]:
+    def met(self, faults: source.Faults) -> list[str]:
         """The failures that have happened."""
-        return [f"source: {name}" for name, _ in self.script[: len(self.script) - link.faults.scripted]]
+        return [f"source: {name}" for name, _ in self.script[: len(self.script) - faults.scripted]]
 
 
-def source_faults(rng: random.Random, size: int) -> SourceFaults:
-    """What goes wrong with a file of that size; each of it may pass."""
+def source_faults(rng: random.Random, size: int, *, listed: bool = False) -> SourceFaults:
+    """What goes wrong with a file of that size; each of it may pass.
+
+    A list and its pictures, `listed`, fail less often each, since they have to come together.
+    """
     middle = rng.randrange(max(1, size))
     passing: dict[str, source.Fault] = {
         "503": source.Fail(503),
@@ -135,7 +140,10 @@ def source_faults(rng: random.Random, size: int) -> SourceFaults:
         "web page": source.HtmlPage(),
         "written anew": source.Changed(),
     }
-    script = [(name, passing[name]) for name in rng.choices(list(passing), k=rng.choice((0, 0, 1, 2, 4)))]
+    script = [
+        (name, passing[name])
+        for name in rng.choices(list(passing), k=rng.choice(_FAILURES_OF_LISTED if listed else _FAILURES))
+    ]
     is_large = size > _LARGE_BYTES
     if rng.random() < _ODD_SHARE and not is_large:
         # A file that comes out wrong twice is given up, and rightly.

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from local.chaos.faults import SourceFaults, source_faults
-from local.chaos.meetings import Event, Meeting, invent
+from local.chaos.invention import invent
+from local.chaos.meetings import Event, Meeting
 from local.jaas.meeting import seeded
 
 _TIMES = 5
@@ -33,11 +33,10 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run; `source_faults` are by meeting and file."""
+    """A run; what fails follows from its seed, too."""
 
     seed: int
     meetings: tuple[Meeting, ...]
-    source_faults: tuple[tuple[SourceFaults, ...], ...]
     steps: tuple[Post | Disturbance, ...]
 
     def event(self, post: Post) -> Event:
@@ -64,12 +63,11 @@ def make_plan(seed: int, count: int, *, film: bytes, now_ms: int, disturbances: 
         )
         for number in range(count)
     )
-    troubles = tuple(tuple(source_faults(rng, len(file.content)) for file in meeting.files) for meeting in meetings)
     announcing = [
         [
             Post(number, event)
             for event, one in enumerate(meetings[number].events)
-            if one.file is meetings[number].files[0]
+            if meetings[number].announced[0].object_name in one.links.values()
         ]
         for number in large
     ]
@@ -78,7 +76,7 @@ def make_plan(seed: int, count: int, *, film: bytes, now_ms: int, disturbances: 
     distance = len(steps) // (len(disturbances) + 1)
     for number, (disturbance, posts) in reversed(list(enumerate(zip(disturbances, announcing, strict=True), 1))):
         steps[number * distance : number * distance] = [*posts * _TIMES, disturbance]
-    return Plan(seed, meetings, troubles, tuple(steps))
+    return Plan(seed, meetings, tuple(steps))
 
 
 def _deliveries(rng: random.Random, meetings: tuple[Meeting, ...]) -> list[Post]:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,12 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from local.chaos.comparison import Difference, Snapshot, differences, read
+from local.chaos.comparison import Difference, differences
 from local.chaos.faults import AwsFaults
 from local.chaos.plan import Disturbance, Plan, Post
+from local.chaos.publication import Answers, Publication
+from local.chaos.snapshot import Snapshot, read
 from local.cloud import Stack, build, deploy, free_port, running_cloud
 from local.jaas.client import Backoff, WebhookClient
-from local.jaas.files import FileServer, Link
+from local.jaas.files import FileServer
 from local.jaas.meeting import seeded
 from local.proxy import Proxy
 from local.recording import make_recording
@@ -41,10 +43,11 @@ class ChaosError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did and found: faults by sort, the archive, and in what it differs from the model."""
+    """What a run did and found: faults by sort, what lists said, the archive, and in what it differs from the model."""
 
     deliveries: int
     faults: Counter[str]
+    answers: Answers
     archive: Snapshot
     differences: tuple[Difference, ...]
 
@@ -99,24 +102,14 @@ class Chaos:
         Raises:
             ChaosError: an event was not taken, or it does not settle.
         """
-        links = self._publish(plan)
-        deliveries = self._deliver(plan, links, on_progress)
-        archive = self._settle(plan, on_progress, drained=drained)
-        faults = self.faults.injected + self.disturbed
-        for meeting, troubles in zip(links, plan.source_faults, strict=True):
-            for link, trouble in zip(meeting, troubles, strict=True):
-                faults.update(trouble.met(link))
-        return Outcome(deliveries, faults, archive, tuple(differences(plan.meetings, archive)))
+        published = Publication(self.files, f"chaos {plan.seed}")
+        deliveries = self._deliver(plan, [published.publish(meeting) for meeting in plan.meetings], on_progress)
+        archive = self._settle(plan, published.answers, on_progress, drained=drained)
+        faults = self.faults.injected + self.disturbed + published.met()
+        wrong = tuple(differences(plan.meetings, published.answers, archive))
+        return Outcome(deliveries, faults, published.answers, archive, wrong)
 
-    def _publish(self, plan: Plan) -> list[list[Link]]:
-        links = []
-        for meeting, troubles in zip(plan.meetings, plan.source_faults, strict=True):
-            links.append([self.files.publish(file.content, name=file.object_name) for file in meeting.files])
-            for link, trouble in zip(links[-1], troubles, strict=True):
-                trouble.arm(link)
-        return links
-
-    def _deliver(self, plan: Plan, links: list[list[Link]], on_progress: Callable[[str], None]) -> int:
+    def _deliver(self, plan: Plan, urls: Sequence[Mapping[str, str]], on_progress: Callable[[str], None]) -> int:
         """Send all events, each again and again until it is taken; returns how many times something was sent."""
         secret = f"whsec_{secrets.token_hex(16)}"
         put_secret(self.stack, secret)
@@ -129,10 +122,8 @@ class Chaos:
                 raise ChaosError("stopped")
 
         def send(post: Post) -> None:
-            event, meeting = plan.event(post), plan.meetings[post.meeting]
             try:
-                link = links[post.meeting][meeting.files.index(event.file)].url if event.file else ""
-                delivery = client.deliver(event.body(link))
+                delivery = client.deliver(plan.event(post).body(urls[post.meeting]))
                 with lock:
                     tries["sent"] += delivery.tries
                     tries["refused"] += not delivery.accepted
@@ -194,12 +185,12 @@ class Chaos:
             time.sleep(0.1)
         return False
 
-    def _settle(self, plan: Plan, on_progress: Callable[[str], None], *, drained: bool) -> Snapshot:
+    def _settle(self, plan: Plan, answers: Answers, on_progress: Callable[[str], None], *, drained: bool) -> Snapshot:
         queues = Archive(self.stack)
         give_up_at = time.monotonic() + _SETTLE_SECONDS
         while waiting := queues.waiting(_QUEUES):
             on_progress(f"{waiting} messages in the queues, {self.faults.injected.total()} AWS faults")
-            if not drained and not differences(plan.meetings, archive := read(self.stack)):
+            if not drained and not differences(plan.meetings, answers, archive := read(self.stack)):
                 return archive
             if time.monotonic() > give_up_at:
                 raise ChaosError(f"{waiting} messages are still in the queues")

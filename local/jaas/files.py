@@ -116,8 +116,12 @@ class FileServer:
         bucket: str = "vpaas-recordings-prod-8x8-us-phoenix-1",
         lifetime_seconds: float = LINK_LIFETIME_SECONDS,
         content_type: str | None = None,
+        faults: Faults | None = None,
     ) -> Link:
-        """Make a link to a file; `name` is the object's, `<appId>/[<recording session>/]<room>_<time>.mp4`."""
+        """Make a link to a file; `name` is the object's, `<appId>/[<recording session>/]<room>_<time>.mp4`.
+
+        Links that share their `faults` go on where one of them stopped.
+        """
         now = self._clock()
         stored = StoredObject(
             name=name,
@@ -128,7 +132,7 @@ class FileServer:
             expires_at=now + lifetime_seconds,
         )
         path = stored.path(secrets.token_urlsafe(48))
-        link = Link(self.origin + path, stored)
+        link = Link(self.origin + path, stored, faults or Faults())
         self._links[unquote(path)] = link
         return link
 

@@ -5,9 +5,10 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import batched
 
+from local.jaas.faults import Faults
 from local.jaas.files import FileServer, Link
 
 _BUCKET = "vpaas-screenshots-example"
@@ -15,11 +16,12 @@ _BUCKET = "vpaas-screenshots-example"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A screenshot, and when it was taken."""
+    """A screenshot, and when it was taken; its `faults` go on from one of its links to the next."""
 
     name: str
     taken_at_ms: int
     content: bytes
+    faults: Faults = field(default_factory=Faults)
 
 
 def publish_list(
@@ -31,11 +33,18 @@ def publish_list(
     lifetime_seconds: float = 60,
 ) -> Link:
     """The link to the list's first page; each page leads to the one after it."""
+    return publish_pages(server, pictures, name=name, per_page=per_page, lifetime_seconds=lifetime_seconds)[0]
+
+
+def publish_pages(
+    server: FileServer, pictures: Sequence[Picture], *, name: str, per_page: int, lifetime_seconds: float
+) -> list[Link]:
+    """The links to all pages of a list."""
     pages = list(batched(pictures, per_page, strict=False)) or [()]
     links = [server.publish(b"", name=f"{name}/{number}.json", bucket=_BUCKET) for number in range(1, len(pages) + 1)]
     for link, page, next_url in zip(links, pages, [*(link.url for link in links[1:]), ""], strict=True):
         link.renew = _Page(server, page, next_url, lifetime_seconds).render
-    return links[0]
+    return links
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class _Page:
                     name=picture.name,
                     bucket=_BUCKET,
                     lifetime_seconds=self.lifetime_seconds,
+                    faults=picture.faults,
                 ).url,
             }
             for picture in self.pictures

@@ -314,6 +314,7 @@ def world(monkeypatch: pytest.MonkeyPatch, files: FileServer, aws: str) -> World
         "STACK": "jaas-archive",
         "PENDING_HOURS": "2",
         "SILENCE_HOURS": "72",
+        "RETENTION_DAYS": "0",
         "POWERTOOLS_METRICS_NAMESPACE": "JaasArchive",
         "POWERTOOLS_SERVICE_NAME": "test",
     }

@@ -10,7 +10,9 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from functions.auditor import app
 from jaas_archive.events import read_event
 from jaas_archive.findings import FindingKind
+from jaas_archive.items import shard_of
 from jaas_archive.kinds import announced_files
+from jaas_archive.names import iso_time
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer, Link
 from tests.functions.conftest import ARCHIVE, CLAIMS, World, context, load_event, mp4
@@ -342,6 +344,20 @@ def test_an_object_that_is_gone_is_found(world: World, link: Link) -> None:
     assert found(world, hours_later=1.1) == ["object_missing"]
 
 
+@pytest.mark.parametrize(("retention_days", "kinds"), [(0, ["object_missing"]), (40, ["object_missing"]), (30, [])])
+def test_what_the_bucket_let_go_after_its_retention_is_no_finding(
+    world: World, link: Link, retention_days: int, kinds: list[str]
+) -> None:
+    """Late news, or a replay, has the auditor look at an old session again."""
+    world.accept(recording(link))
+    world.accept(event("ROOM_DESTROYED"))
+    world.settle()
+    (key,) = [key for key in world.archived_keys() if key.endswith(".mp4")]
+    world.s3.delete_object(Bucket=ARCHIVE, Key=key)
+    world.auditor = replace(app.auditor(), retention_days=retention_days, silence_ms=0)
+    assert found(world, hours_later=31 * 24) == kinds
+
+
 def test_whose_statistics_are_gone_is_not_told(world: World, files: FileServer) -> None:
     link = files.publish(b"[]", name="statistics.json")
     world.accept(event("RTCSTATS_UPLOADED", statsUrl=link.url, participantName="Ada Nwosu", endpointId="ab12"))
@@ -421,6 +437,26 @@ def test_silence_is_found_once_until_something_is_heard(world: World) -> None:
     assert found(world, hours_later=73) == ["silence"]
     assert found(world, hours_later=80) == []
     assert "nothing was heard for 73 hours" in world.told()[0]["Message"]
+
+
+def test_a_meeting_that_is_looked_at_later_does_not_hide_what_is_heard_of_another(world: World) -> None:
+    """Both are in one partition of the list, by when the auditor looks at them."""
+    ids = (f"{SESSION}-{number}" for number in range(100))
+    early, late, *_ = (one for one in ids if shard_of(one) == 0)
+    for session_id in (early, late):
+        world.accept(event("ROOM_CREATED") | {"sessionId": session_id})
+    world.settle()
+    world.dynamodb.update_item(
+        TableName="meetings",
+        Key={"pk": {"S": f"SESSION#{early}"}, "sk": {"S": "SESSION"}},
+        UpdateExpression="SET heard_at = :heard, gsi2sk = :due",
+        ExpressionAttributeValues={
+            ":heard": {"N": str(now_ms() - 10 * HOUR_MS)},
+            ":due": {"S": iso_time(now_ms() + 5 * HOUR_MS)},
+        },
+    )
+    world.auditor = replace(app.auditor(), silence_ms=4 * HOUR_MS)
+    assert found(world) == []
 
 
 def test_a_message_that_was_not_sent_is_sent_by_the_next_round(world: World, link: Link, broken_topic: None) -> None:

@@ -3,20 +3,25 @@ import json
 import re
 import shlex
 import time
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from itertools import count
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
 
 from jaas_archive.findings import Finding, FindingKind
-from jaas_archive_cli.browse import list_sessions, with_files
+from jaas_archive_cli.browse import list_sessions, show_session, with_files
 from jaas_archive_cli.main import app
+from jaas_archive_cli.redrive import DeadLetters, Redrive
 from jaas_archive_cli.stack import Stack
 from local.jaas.faults import Fail
 from local.jaas.files import FileServer
 from local.jaas.small_files import make_pdf, make_screenshot
-from tests.functions.conftest import ARCHIVE, ROOT, SECRET, TABLE, Run, World, load_event, mp4
+from tests.functions.conftest import ARCHIVE, CLAIMS, ROOT, SECRET, TABLE, Run, World, load_event, mp4
 
 HOUR_MS = 3_600_000
 SESSION = "4be1f0a7-63c2-4d1e-9b57-20c8de715f3a"
@@ -114,6 +119,18 @@ def test_a_stack_that_is_not_there_has_an_exit_code_of_its_own(run: Run) -> None
     result = run("status", "--stack-name", "nowhere")
     assert result.exit_code == UNREACHABLE
     assert "cannot find stack nowhere" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("AWS_ENDPOINT_URL", "127.0.0.1"), ("AWS_DEFAULT_REGION", "nowhere at all"), ("AWS_PROFILE", "nobody")],
+)
+def test_settings_of_aws_that_are_wrong_are_told_in_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    result = run("status")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (UNREACHABLE, "", 1)
 
 
 def test_the_stack_can_be_named_by_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +238,33 @@ def test_a_refused_file_is_archived_once_its_link_is_allowed(
     assert world.object(".mp4") == mp4(300)
 
 
+def broken_stack(operation: str, *, after: int) -> Stack:
+    """The stack, with a connection that breaks at every such request after the first ones."""
+    stack = Stack.find("jaas-archive", profile=None, region=None)
+    calls = count()
+
+    def break_(**_: Any) -> None:
+        if next(calls) >= after:
+            raise EndpointConnectionError(endpoint_url="https://sqs")
+
+    stack.sqs.meta.events.register(f"before-call.sqs.{operation}", break_)
+    return stack
+
+
+@pytest.mark.parametrize(("operation", "after", "moved"), [("SendMessage", 2, 2), ("ReceiveMessage", 1, 0)])
+def test_a_redrive_that_breaks_off_hides_nothing_from_the_next(
+    world: World, run: Run, operation: str, after: int, moved: int
+) -> None:
+    for _ in range(15):
+        bury(world, hours_left=20)
+    broken = Redrive(broken_stack(operation, after=after), now_ms=now_ms(), move=True, force=False)
+    with pytest.raises(EndpointConnectionError):
+        list(broken.run(DeadLetters.DOWNLOAD))
+    assert in_queue(world, "download-dead") == 15 - moved
+    assert f"{15 - moved} moved, 0 stay" in run("redrive", "--yes").stdout
+    assert in_queue(world, "download") == 15
+
+
 # --- replay -----------------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +304,47 @@ def test_replay_of_a_time_range(world: World, files: FileServer, run: Run) -> No
 def test_replay_wants_to_know_which_events(run: Run) -> None:
     assert run("replay").exit_code == WRONG_USAGE
     assert run("replay", "--from", "yesterday", "--to", "today").exit_code == WRONG_USAGE
+
+
+def test_replay_of_a_session_that_is_not_there_says_so(run: Run) -> None:
+    result = run("replay", "--session", "nothing", "--yes")
+    assert (result.exit_code, result.stderr) == (NEEDS_ATTENTION, "there is no session nothing\n")
+
+
+def test_replay_of_a_time_range_leaves_files_of_other_times(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files, reachable=False)
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 60))
+    assert "1 events and 1 files" in run("replay", "--from", today, "--to", today).stdout
+    assert "0 events and 0 files" in run("replay", "--from", today, "--to", now).stdout
+    assert "0 events and 0 files" in run("replay", "--session", SESSION, "--to", now).stdout
+
+
+def test_a_file_without_its_message_does_not_keep_others_from_being_replayed(
+    world: World, files: FileServer, run: Run
+) -> None:
+    announce(world, files, reachable=False)
+    (kept,) = world.s3.list_objects_v2(Bucket=CLAIMS, Prefix="announcements/")["Contents"]
+    world.s3.put_object(Bucket=CLAIMS, Key=kept["Key"], Body=b"")
+    result = run("replay", "--session", SESSION, "--yes")
+    assert (result.exit_code, "1 events and 0 files sent" in result.stdout) == (NEEDS_ATTENTION, True)
+    assert "1 open files have no message left" in result.stdout
+    assert run("show", SESSION, "--links").exit_code == 0
+
+
+def test_times_are_of_utc_wherever_they_are_written(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    started = json.loads(run("ls", "--json").stdout)[0]["started_at"]
+    at = datetime.fromisoformat(started)
+    east = (at + timedelta(minutes=1)).astimezone(timezone(timedelta(hours=14))).isoformat()
+    west = (at - timedelta(minutes=1)).astimezone(timezone(timedelta(hours=-12))).isoformat()
+    assert "1 events" in run("replay", "--from", west, "--to", east).stdout
+    assert "1 events" in run("replay", "--from", at.strftime("%Y%m%d"), "--to", at.strftime("%Y%m%d")).stdout
+    assert [len(json.loads(run("ls", "--day", day, "--json").stdout)) for day in (west, east)] == [1, 1]
+
+
+def test_a_range_that_ends_before_it_begins_is_wrong(run: Run) -> None:
+    assert run("replay", "--from", "2026-07-02", "--to", "2026-07-01").exit_code == WRONG_USAGE
 
 
 # --- doctor, show, ls -------------------------------------------------------------------------------------------------
@@ -310,6 +395,41 @@ def test_show_compares_with_the_bucket(world: World, files: FileServer, run: Run
     assert result.exit_code == NEEDS_ATTENTION
     (file,) = json.loads(result.stdout)["files"]
     assert (file["status"], file["verdict"], file["key"]) == ("archived", "changed", key)
+
+
+def test_show_knows_that_files_are_deleted_after_their_retention(world: World, files: FileServer, run: Run) -> None:
+    announce(world, files)
+    stack = Stack.find("jaas-archive", profile=None, region=None)
+    kept = replace(stack, parameters={"RetentionDays": "30"})
+    (key,) = [key for key in world.archived_keys() if key.endswith(".mp4")]
+    world.s3.delete_object(Bucket=ARCHIVE, Key=key)
+    assert run("show", SESSION).exit_code == NEEDS_ATTENTION
+
+    def verdict(days: int) -> tuple[str, str]:
+        shown = show_session(kept, SESSION, with_links=False, now_ms=now_ms() + days * 24 * HOUR_MS)
+        assert shown
+        return shown.files[0].verdict, shown.files[0].next_step
+
+    assert verdict(29)[0] == "missing"
+    assert verdict(31) == ("past retention", "")
+
+
+def test_show_says_why_a_file_was_refused_also_where_it_was_kept_aside(
+    world: World, files: FileServer, run: Run
+) -> None:
+    announce(world, files, reachable=False)
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"SESSION#{SESSION}"}, "sk": {"S": world.items("FILE#")[0]["sk"]}},
+        UpdateExpression="SET #status = :refused, reason = :reason, #key = :key",
+        ExpressionAttributeNames={"#status": "status", "#key": "key"},
+        ExpressionAttributeValues={
+            ":refused": {"S": "refused"},
+            ":reason": {"S": "it is too short"},
+            ":key": {"S": "weeklysync/aside/recording.mp4"},
+        },
+    )
+    assert "it is too short; kept as weeklysync/aside/recording.mp4" in run("show", SESSION).stdout
 
 
 def test_show_knows_every_kind_of_file(world: World, files: FileServer, run: Run) -> None:

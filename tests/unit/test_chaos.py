@@ -1,7 +1,10 @@
 """A run of chaos can be repeated: its plan follows from the seed."""
 
+import re
 from collections import Counter
+from pathlib import Path
 
+from local import chaos
 from local.chaos.faults import AwsFaults
 from local.chaos.plan import Disturbance, Plan, Post, make_plan
 from local.proxy import Call
@@ -26,6 +29,19 @@ def test_each_event_is_delivered_five_times() -> None:
     ]
     assert delivered == Counter(events * 5)
     assert [step for step in one.steps if isinstance(step, Disturbance)] == list(DISTURBANCES)
+
+
+def test_no_two_files_are_the_same_bytes() -> None:
+    """The archive is searched by hash."""
+    hashes = [file.sha256 for meeting in plan(7).meetings for file in meeting.files]
+    assert len(hashes) == len(set(hashes)) > 0
+
+
+def test_the_model_shares_no_code_with_the_archive() -> None:
+    sources = [path.read_text() for path in Path(chaos.__file__).parent.glob("*.py")]
+    imported = {name for source in sources for name in re.findall(r"^\s*(?:from|import) (\w+)", source, re.MULTILINE)}
+    assert "local" in imported
+    assert "jaas_archive" not in imported
 
 
 def test_aws_fails_the_same_requests_of_an_operation_again() -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MEETING_WRITE_ATTEMPTS = 5
 
 
+_DAY_MS = 86_400_000
 _LONGEST_METADATA = 256
 _METADATA_SAFE = " /:.,+@="
 _CUT_ESCAPE = re.compile(r"%.?$")
@@ -37,6 +38,11 @@ class ObjectGoneError(Exception):
 
 class PartLostError(Exception):
     """S3 does not have all parts that the upload is to be completed from."""
+
+
+def is_let_go(archived_at_ms: int, now_ms: int, *, retention_days: int) -> bool:
+    """Whether the bucket may have deleted an object that was archived then; with 0 days it never does."""
+    return 0 < retention_days * _DAY_MS <= now_ms - archived_at_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +255,7 @@ def ascii_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def object_identity(session_id: str, file: str) -> str:
-    """What an object's metadata say of whose it is: session and sort key, or a hash where that is too long for S3."""
+    """What an object's metadata say of whose it is: session and sort key, or a hash where S3 would not keep them."""
     identity = f"{session_id}/{file}"
     if len(quote(identity, safe=_METADATA_SAFE)) <= _LONGEST_METADATA:
         return identity

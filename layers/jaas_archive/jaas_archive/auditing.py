@@ -10,7 +10,7 @@ from itertools import batched
 from aws_lambda_powertools import Logger
 
 from jaas_archive.announcements import Announcements
-from jaas_archive.archive import Archive
+from jaas_archive.archive import Archive, is_let_go
 from jaas_archive.backlog import Backlog, DueSession, JournaledEvent, KnownFile, OpenFile
 from jaas_archive.errors import ArchiveError, NeverError
 from jaas_archive.files import FileStatus
@@ -84,6 +84,7 @@ class Auditor:
     file_kinds: frozenset[str]
     pending_ms: int
     silence_ms: int
+    retention_days: int
     clock: Callable[[], float] = time.time
 
     def run(self, *, has_time: Callable[[], bool]) -> Audit:
@@ -204,15 +205,17 @@ class Auditor:
         missing = missing_recordings(events, files) if "recording" in self.file_kinds else ()
         findings = [
             replace(finding, session_id=session.session_id, room=session.room)
-            for finding in (*unknown_files(events, files), *missing, *self._objects(files))
+            for finding in (*unknown_files(events, files), *missing, *self._objects(files, now_ms))
         ]
         new = list(self._write_down(findings, now_ms))
         self.backlog.finish(session)
         return new
 
-    def _objects(self, files: Iterable[KnownFile]) -> Iterator[Finding]:
+    def _objects(self, files: Iterable[KnownFile], now_ms: int) -> Iterator[Finding]:
         for file in files:
-            if file.status is not FileStatus.ARCHIVED:
+            if file.status is not FileStatus.ARCHIVED or is_let_go(
+                file.archived_at_ms, now_ms, retention_days=self.retention_days
+            ):
                 continue
             stored = self.archive.find(file.key)
             # Not by its key, which may hold a person's name.

@@ -38,6 +38,7 @@ INDEX = "OpenFilesIndex"
 _AUDITOR = "auditor"
 """Stands where other items have a session: what belongs to none."""
 _AFTER_ALL_TEXT = "\uffff"
+_LAST = 50
 _MOST_KEYS = 100
 """DynamoDB: in one BatchGetItem."""
 
@@ -100,6 +101,7 @@ class KnownFile:
     key: str
     size: int | None
     starts_at_ms: int | None
+    archived_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,8 @@ class Backlog:
 
     def last_heard_at_ms(self) -> int:
         """When the record of any session last changed, of those still to be looked at; 0 if there is none."""
-        newest = (self._newest(f"AUDIT#{shard}") for shard in range(OPEN_FILE_SHARDS))
-        return max((_due_session(item).heard_at_ms for item in newest if item), default=0)
+        last = (item for shard in range(OPEN_FILE_SHARDS) for item in self._last(f"AUDIT#{shard}"))
+        return max((_due_session(item).heard_at_ms for item in last), default=0)
 
     def session_contents(self, session_id: str) -> tuple[list[JournaledEvent], list[KnownFile]]:
         """A session's events, without their contents, and its files."""
@@ -155,7 +157,7 @@ class Backlog:
                 ":from": {"S": "EVENT#"},
                 ":to": {"S": "FILE#" + _AFTER_ALL_TEXT},
             },
-            ProjectionExpression="sk, #type, #timestamp, #files, kind, #status, #key, #size, starts_at",
+            ProjectionExpression="sk, #type, #timestamp, #files, kind, #status, #key, #size, starts_at, archived_at",
             ExpressionAttributeNames={
                 f"#{name}": name for name in ("type", "timestamp", "files", "status", "key", "size")
             },
@@ -294,17 +296,17 @@ class Backlog:
             for page in pages:
                 yield from page["Items"]
 
-    def _newest(self, partition: str) -> Item | None:
+    def _last(self, partition: str) -> list[Item]:
+        """Not only the very last: a meeting whose end nobody heard of is looked at hours after it was heard of."""
         with translated("query sessions"):
-            items = self.client.query(
+            return self.client.query(
                 TableName=self.table,
                 IndexName=INDEX,
                 KeyConditionExpression="gsi2pk = :partition",
                 ExpressionAttributeValues={":partition": {"S": partition}},
                 ScanIndexForward=False,
-                Limit=1,
+                Limit=_LAST,
             )["Items"]
-        return items[0] if items else None
 
 
 def _open_file(item: Item) -> OpenFile:
@@ -352,4 +354,5 @@ def _known_file(values: dict[str, Any]) -> KnownFile:
         key=values.get("key", ""),
         size=whole_number(values.get("size")),
         starts_at_ms=whole_number(values.get("starts_at")),
+        archived_at_ms=int(values.get("archived_at", 0)),
     )

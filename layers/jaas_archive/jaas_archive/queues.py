@@ -47,9 +47,17 @@ class ClaimBucket:
             self.client().put_object(Bucket=self.name, Key=key, Body=body.encode(), ContentType="application/json")
 
     def get(self, key: str) -> str:
-        """The message's body."""
+        """The message's body.
+
+        Raises:
+            InvalidMessageError: it is gone. Functions, which may not list the bucket, hear of that as of any failure.
+        """
+        client = self.client()
         with translated("read a claim"):
-            return self.client().get_object(Bucket=self.name, Key=key)["Body"].read().decode()
+            try:
+                return client.get_object(Bucket=self.name, Key=key)["Body"].read().decode()
+            except client.exceptions.NoSuchKey:
+                raise InvalidMessageError("what the message points to is gone") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,12 @@ class Sessions:
         item = self.table.get(session_id, "SESSION")
         return session_of(item) if item else None
 
+    def with_record(self, session_id: str) -> Session | None:
+        """The session, if its record holds all that is known of it."""
+        item = self.table.get(session_id, "SESSION")
+        values = plain_values(item) if item else {}
+        return session_of(item) if item and values.get("projected_version", -1) >= values.get("version", 0) else None
+
     def ask_for_projection(self, session_id: str) -> None:
         """Let the next message of the session make its record anew, though nothing is news.
 

@@ -101,3 +101,4 @@ class AuditorSettings(_Settings):
     file_kinds: frozenset[str]
     pending_hours: int
     silence_hours: int
+    retention_days: int

@@ -1,0 +1,1 @@
+"""What `make load` does: a flood of events and a full queue of files, on the embedded cloud."""

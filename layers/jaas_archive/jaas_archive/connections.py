@@ -71,9 +71,14 @@ class Stop:
         """Stop."""
         self._event.set()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() >= self.deadline
+
     def check(self) -> None:
         """Raise StoppedError when it is time."""
-        if self._event.is_set() or time.monotonic() >= self.deadline:
+        if self._event.is_set() or self.is_over:
             raise StoppedError
         if self.parent:
             self.parent.check()

@@ -219,19 +219,25 @@ class Copier:
 
     def _copy_parts(self, job: Job, destination: Destination, info: FileInfo, length: int, stop: Stop) -> Copied:
         """Copy the parts that are missing, with all workers, until S3 has them all."""
-        # An upload of which no whole part got finished says that the parts are too large for this source.
         checkpoint = self._resume(job, destination, info) or self._begin(
-            job, destination, info, part_bytes(length, ordered=bool(info.md5), slow=job.checkpoint is not None)
+            job, destination, info, part_bytes(length, ordered=bool(info.md5))
         )
         for _ in range(_RESTARTS):
             present = self.archive.parts(checkpoint.key, checkpoint.upload_id)
             parts = Parts(checkpoint, present, ordered=bool(info.md5) and not present)
-            run_workers(
-                partial(self._copy_some, job.link, parts),
-                parts.useful_workers(self.workers),
-                stop,
-                progress=lambda parts=parts: parts.moved,  # type: ignore[misc]
-            )
+            try:
+                run_workers(
+                    partial(self._copy_some, job.link, parts),
+                    parts.useful_workers(self.workers),
+                    stop,
+                    progress=lambda parts=parts: parts.moved,  # type: ignore[misc]
+                )
+            except StoppedError:
+                smaller = part_bytes(length, slow=True)
+                if stop.is_over and not parts.whole and smaller < checkpoint.part_bytes:
+                    # Too slow a source for such parts: the next invocation would not finish one either.
+                    self._begin(replace(job, checkpoint=checkpoint), destination, info, smaller)
+                raise
             try:
                 checksum = self._complete(job, info, checkpoint, parts.all(), parts.md5)
                 return Copied(destination, length, checksum)
@@ -244,14 +250,10 @@ class Copier:
         raise SourceUnavailableError("S3 kept losing parts")
 
     def _resume(self, job: Job, destination: Destination, info: FileInfo) -> Checkpoint | None:
-        """The earlier invocation's upload, if it is of the same file to the same key and got anywhere."""
+        """The earlier invocation's upload, if it is of the same file to the same key."""
         checkpoint = job.checkpoint
         wanted = (destination.key, info.etag, info.length)
-        if checkpoint is None or (checkpoint.key, checkpoint.etag, checkpoint.length) != wanted:
-            return None
-        present = self.archive.parts(checkpoint.key, checkpoint.upload_id)
-        # The last part is as short as it happens to be.
-        return checkpoint if any(part.size == checkpoint.part_bytes for part in present) else None
+        return checkpoint if checkpoint and (checkpoint.key, checkpoint.etag, checkpoint.length) == wanted else None
 
     def _begin(self, job: Job, destination: Destination, info: FileInfo, part_bytes: int) -> Checkpoint:
         self._clear(job, destination)

@@ -106,6 +106,11 @@ class Parts:
             self._done[part.number] = part
 
     @property
+    def whole(self) -> int:
+        """How many S3 has of full size: the last is as short as it happens to be."""
+        return sum(part.size == self.checkpoint.part_bytes for part in self._done.values())
+
+    @property
     def md5(self) -> bytes | None:
         """The MD5 of the whole, None where it was not taken."""
         return self._md5.digest() if self.ordered else None

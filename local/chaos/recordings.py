@@ -31,15 +31,15 @@ def record(draft: Draft, film: bytes, number: int, padding: int) -> None:
     data = {"durationSec": RECORDING_SECONDS, "participants": []}
     draft.announce(file, data | _stretch(recording_id, starts_at_ms, RECORDING_SECONDS))
     for sample in range(rng.choice(_SAMPLES)):
-        _sample(draft, film, recording_id, starts_at_ms + sample * 10 * SECOND_MS + rng.randrange(SECOND_MS))
+        _sample(draft, film, recording_id, sample, starts_at_ms + sample * 10 * SECOND_MS + rng.randrange(SECOND_MS))
     if rng.random() < _CERTIFIED_SHARE:
         _certify(draft, film, recording_id)
 
 
-def _sample(draft: Draft, film: bytes, recording_id: str, starts_at_ms: int) -> None:
+def _sample(draft: Draft, film: bytes, recording_id: str, number: int, starts_at_ms: int) -> None:
     file = File(
         SEGMENT,
-        f"{APP_ID}/{recording_id}/{starts_at_ms}.mp4",
+        f"{APP_ID}/{recording_id}/sample-{number}.mp4",
         _film_of_its_own(film, draft.rng, draft.rng.randrange(20 * _KIB)),
         rf"segments/segment_{compact(starts_at_ms)}_{recording_id[:8]}\.mp4",
         draft.afterwards_ms(),

@@ -24,7 +24,7 @@ def share_screen(draft: Draft) -> None:
     for number in range(draft.rng.choice(_LISTS)):
         at_ms = draft.afterwards_ms() + number * 60 * SECOND_MS
         pictures += [_take(draft, at_ms) for _ in range(draft.rng.choice(_PICTURES))]
-        _tell_of(draft, at_ms, tuple(pictures))
+        _tell_of(draft, number, at_ms, tuple(pictures))
 
 
 def _take(draft: Draft, told_at_ms: int) -> File:
@@ -40,10 +40,10 @@ def _take(draft: Draft, told_at_ms: int) -> File:
     )
 
 
-def _tell_of(draft: Draft, at_ms: int, pictures: tuple[File, ...]) -> None:
+def _tell_of(draft: Draft, number: int, at_ms: int, pictures: tuple[File, ...]) -> None:
     name, deadline_ms = rf"screenshots/list_{compact(at_ms)}", at_ms + 24 * HOUR_MS
     one = PictureList(
-        f"{APP_ID}/{draft.session_id}/list-{at_ms}",
+        f"{APP_ID}/{draft.session_id}/list-{number}",
         rf"{name}\.json",
         rf"{name}_page\d+\.json",
         deadline_ms,

@@ -12,7 +12,7 @@ from local.chaos.plan import Plan, make_plan
 from local.chaos.run import Outcome, make_film, running_chaos
 from local.chaos.snapshot import Snapshot
 
-SEED = 2912
+SEED = 6830
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,8 @@ def test_a_deletion_two_documents_of_one_name_and_a_list_of_several_pages_are_in
     assert any(file.deletion for file in documents)
     assert len({file.title for file in documents}) < len(documents)
     lists = [one for meeting in plan.meetings for one in meeting.lists]
-    assert any(per_page < len(one.pictures) for one in lists for per_page in one.forms.values())
+    # In no other form, too: where there is one, it may hold all that a lost page told of.
+    assert any(max(one.forms.values()) < len(one.pictures) for one in lists)
 
 
 def without_the_first(archive: Snapshot, place: str) -> Snapshot:

@@ -12,13 +12,25 @@ from local.proxy import Call
 DISTURBANCES = (Disturbance.KILL, Disturbance.RESTART)
 
 
-def plan(seed: int) -> Plan:
-    return make_plan(seed, 6, film=b"film", now_ms=1_782_896_401_240, disturbances=DISTURBANCES)
+def plan(seed: int, now_ms: int = 1_782_896_401_240) -> Plan:
+    return make_plan(seed, 6, film=b"film", now_ms=now_ms, disturbances=DISTURBANCES)
+
+
+def object_names(plan: Plan) -> list[str]:
+    lists = [one.object_name for meeting in plan.meetings for one in meeting.lists]
+    return [file.object_name for meeting in plan.meetings for file in meeting.files] + lists
 
 
 def test_the_same_seed_is_the_same_plan() -> None:
     assert plan(7) == plan(7)
     assert plan(7) != plan(8)
+
+
+def test_what_goes_wrong_with_a_file_is_the_same_whenever_it_runs() -> None:
+    """It follows from the object's name."""
+    now, later = object_names(plan(7)), object_names(plan(7, now_ms=1_782_999_999_999))
+    assert now == later
+    assert len(now) == len(set(now))
 
 
 def test_each_event_is_delivered_five_times() -> None:

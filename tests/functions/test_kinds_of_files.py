@@ -234,11 +234,24 @@ def test_what_is_no_picture_does_not_keep_the_list_open(world: World, files: Fil
     page = files.publish(b"<!DOCTYPE html><title>The room</title>", name="room", content_type="text/html").url
     link.renew = lambda: json.dumps([good, page, "https://elsewhere.example/avatar.png", "just text", 7, None]).encode()
     world.accept(history(link.url))
-    for _ in range(3):
+    for _ in range(8):
         world.settle()
         world.show_all("download")
     world.settle()
     assert [file["status"] for file in world.meeting()["files"]] == ["archived", "archived"]
+
+
+def test_an_outage_of_half_an_hour_that_answers_with_pages_costs_no_picture(world: World, files: FileServer) -> None:
+    """Six tries take half an hour."""
+    (picture,) = pictures(1)
+    good = files.publish(picture.content, name="screen.png")
+    good.faults.then(HtmlPage(), times=6)
+    world.accept(history(listing(files, [good.url]).url))
+    for _ in range(7):
+        world.settle()
+        world.show_all("download")
+    world.settle()
+    assert len(archived(world, "screenshot")) == 1
 
 
 @pytest.mark.parametrize("content", [b"BM" + bytes([255, 0]) * 200, b"II*\x00" + bytes(200)])

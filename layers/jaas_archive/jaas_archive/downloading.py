@@ -51,8 +51,8 @@ _ATTEMPTS = 3
 _SHORTEST_LIMIT_SECONDS = 60
 
 _PICTURES_AT_ONCE = 4
-_TRIES_OF_NO_PICTURE = 3
-"""An error page passes; what is no picture so often is a link to something else."""
+_TRIES_OF_NO_PICTURE = 8
+"""An error page passes; what is no picture so often, over an hour, is a link to something else."""
 _LONGEST_ID_BYTES = 80
 """In the second name of a file: file systems take names of 255 bytes."""
 _USUAL_EXTENSIONS = {"transcript": (".json", ".vtt", ".txt"), "rtcstats": (".gz", ".json")}

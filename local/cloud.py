@@ -108,7 +108,9 @@ class Cloud:
         return {int(pid): int(kibibytes) for pid, kibibytes in self._ps(function, "rss")}
 
     def processor_seconds(self, function: str = "") -> float:
-        """What the processes that run a function have used of the processors, or MiniStack itself."""
+        """What the processes that run a function have used of the processors, or MiniStack itself; on Linux each in
+        whole seconds.
+        """
         return sum(seconds_of(time_used) for _, time_used in self._ps(function, "time"))
 
     def _ps(self, function: str, column: str) -> list[tuple[str, str]]:

@@ -75,8 +75,9 @@ class Load:
         memory, meter = Memory(self.stack.cloud, functions), Meter(self.stack.cloud, functions)
         with self.terminal.step(title) as step, memory.watched():
             yield step
-        self._say(str(meter.costs(count)))
-        self._say(str(memory))
+        self._say(f"processors: {meter.costs(count)}")
+        if memory.samples:
+            self._say(str(memory))
         if memory.grown:
             raise LoadError(f"memory grew: {', '.join(memory.grown)}")
 

@@ -14,6 +14,8 @@ _KIB_OF_MIB = 1024
 _ENOUGH = 30
 """Samples of which the first third begins with a worker's imports and does not end with them."""
 _FLAT = 1.2
+_TELLING_SECONDS = 20
+"""Linux shows whole seconds of each process; less than that, of all of them, says nothing."""
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class Memory:
         ]
 
     def __str__(self) -> str:
-        return "; ".join(
+        return "memory: " + "; ".join(
             f"{function} {_in_first_third(some):.0f} MiB in the first third, {max(some):.0f} MiB in all"
             for function, some in self.samples.items()
         )
@@ -82,6 +84,8 @@ class Costs:
         return self.events / max(self.used[CLOUD], sum(self.used.values()) / self.processors, 1e-3)
 
     def __str__(self) -> str:
+        if sum(self.used.values()) < _TELLING_SECONDS:
+            return "too short to tell what it took of the processors"
         each = ", ".join(f"{name} {seconds * 1000 / self.events:.1f} ms" for name, seconds in self.used.items())
         share = f"{self.busy:.1f} of {self.processors} processors"
         return f"{each} each; {share}, which allow {self.most_a_second:.0f} a second"

@@ -104,6 +104,11 @@ def test_the_processors_together_are_the_limit() -> None:
     assert costs.most_a_second == pytest.approx(250)
 
 
+def test_whole_seconds_of_many_workers_are_too_coarse_for_a_short_load() -> None:
+    costs = Costs({CLOUD: 3, "Receiver": 0}, events=1_500, elapsed_seconds=7, processors=2)
+    assert "too short" in str(costs)
+
+
 @pytest.mark.parametrize(
     ("samples", "grown"),
     [

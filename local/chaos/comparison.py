@@ -92,7 +92,7 @@ class _Comparison:
         places: defaultdict[str, list[str]] = defaultdict(list)
         for name, sha256 in self._found.items():
             places[sha256].append(name)
-        accounted = _RECORD_NAMES.union(*map(self._pages, self._meeting.lists))
+        accounted = _RECORD_NAMES.union(*(self._pages(one) + self._parts(one) for one in self._meeting.lists))
         for file in self._meeting.files:
             names = places[file.sha256]
             yield from self._places(file, names)
@@ -119,7 +119,7 @@ class _Comparison:
             pages, answers = self._pages(one), self._answers.get(one.object_name, {})
             if not pages:
                 yield self._differs(Sort.LOST, one.object_name)
-            for name in pages:
+            for name in pages + self._parts(one):
                 if self._found[name] not in answers:
                     yield self._differs(Sort.LOST, f"{name} is not what the list said")
             told = b"".join(answers.get(self._found[name], b"") for name in pages)
@@ -130,6 +130,10 @@ class _Comparison:
     def _pages(self, one: PictureList) -> list[str]:
         """The names of what is archived of a list."""
         return [name for name in self._found if re.fullmatch(f"{one.name}|{one.name_of_more}", name)]
+
+    def _parts(self, one: PictureList) -> list[str]:
+        """The names of what came of a list before it was whole."""
+        return [name for name in self._found if re.fullmatch(one.name_of_part, name)]
 
     def _events(self) -> Iterator[Difference]:
         wanted = Counter(event.key for event in self._meeting.events)

@@ -128,12 +128,14 @@ class PictureList:
     """A list of screenshots, which gives each a new link whenever it is asked.
 
     `forms` are the fields of the event that have a link to it, and how many pictures are on a page there. `name` and
-    `name_of_more` are patterns of the names of its first page, and of those after it, in the session's folder.
+    `name_of_more` are patterns of the names of its first page, and of those after it, in the session's folder;
+    `name_of_part` of those that a try got before the list was whole.
     """
 
     object_name: str
     name: str
     name_of_more: str
+    name_of_part: str
     deadline_ms: int
     pictures: tuple[File, ...]
     forms: Mapping[str, int]

@@ -46,6 +46,7 @@ def _tell_of(draft: Draft, number: int, at_ms: int, pictures: tuple[File, ...]) 
         f"{APP_ID}/{draft.session_id}/list-{number}",
         rf"{name}\.json",
         rf"{name}_page\d+\.json",
+        rf"{name}_incomplete(_page\d+)?\.json",
         deadline_ms,
         pictures,
         draft.rng.choice(_FORMS),

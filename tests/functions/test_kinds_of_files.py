@@ -11,7 +11,7 @@ from jaas_archive.events import milliseconds
 from jaas_archive.link_lists import MAX_PAGES
 from local.jaas.faults import Corrupt, Fail, Header, HtmlPage, WrongLength
 from local.jaas.files import FileServer, Link
-from local.jaas.screen_sharing import Picture, publish_list
+from local.jaas.screen_sharing import Picture, publish_list, publish_pages
 from local.jaas.small_files import make_pdf, make_screenshot
 from tests.functions.conftest import ARCHIVE, World, load_event, mp4
 
@@ -225,6 +225,26 @@ def test_the_other_form_of_the_list_helps_out(world: World, files: FileServer) -
     world.accept(history(gone.url, preAuthenticatedLink=plain.url))
     world.settle()
     assert len(archived(world, "screenshot")) == 2
+
+
+def test_a_list_is_kept_whole_though_the_first_try_had_only_a_page_of_its_other_form(
+    world: World, files: FileServer
+) -> None:
+    wanted = pictures(3)
+    first, second = publish_pages(files, wanted, name="v2", per_page=2, lifetime_seconds=60)
+    second.faults.always(Fail(404))
+    plain = publish_list(files, wanted, name="v1")
+    plain.faults.then(Fail(503))
+    world.accept(history(first.url, preAuthenticatedLink=plain.url))
+    world.settle()
+    assert [name for name in names(world) if "/list_" in name and "incomplete" not in name] == []
+    (item,) = [item for item in world.items("FILE#") if item["kind"] == "screenshots"]
+    assert item["status"] == "pending"
+    world.show_all("download")
+    world.settle()
+    (listed,) = archived(world, "screenshots")
+    raw = world.object(listed["name"]).decode()
+    assert [picture.name in raw for picture in wanted] == [True] * 3
 
 
 def test_what_is_no_picture_does_not_keep_the_list_open(world: World, files: FileServer) -> None:

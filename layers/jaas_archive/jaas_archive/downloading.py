@@ -32,7 +32,7 @@ from jaas_archive.files import FileRecord, FileStatus, file_sort_key
 from jaas_archive.formats import format_of, is_text, is_web_page, may_be_image
 from jaas_archive.kinds import SCREENSHOT, AnnouncedFile, announced_files, listed_picture
 from jaas_archive.link_lists import MAX_LINKS
-from jaas_archive.listings import read_listing
+from jaas_archive.listings import Listing, read_listing
 from jaas_archive.meetings import Meetings
 from jaas_archive.messages import EventMessage, FileChangedMessage, encode
 from jaas_archive.mp4 import inspect_mp4
@@ -172,7 +172,7 @@ class Downloader:
         """
         links = (task.file.link, *task.file.other_links)
         listed = read_listing(self.copier, links, told_at_ms=task.event.timestamp_ms, stop=stop)
-        stored, *_ = [self._keep_page(task, page, number) for number, page in enumerate(listed.pages, 1)]
+        stored = self._keep_pages(task, listed)
         numbered = enumerate(listed.links[:MAX_LINKS], 1)
         found = (listed_picture(task.file, one.link, number, one.at_ms) for number, one in numbered)
         pictures = {picture.id: picture for picture in found}.values()
@@ -220,16 +220,27 @@ class Downloader:
         self.meetings.files.note_without_picture(task.session.id, task.record, times)
         return times >= _TRIES_OF_NO_PICTURE
 
-    def _keep_page(self, task: "_Task", content: bytes, number: int) -> StoredObject:
-        """Store a page as it came; the one of an earlier try stays."""
-        metadata = ascii_metadata({"file": task.identity, "session": task.session.id, "room": task.session.room})
+    def _keep_pages(self, task: "_Task", listed: Listing) -> StoredObject:
+        """Keep a list as it came; returns its first page, which comes last: where that is, the others are.
+
+        What a list told that did not come whole is kept beside it: the next try may get another form of it.
+        """
+        part = "" if listed.whole else "_incomplete"
+        pages = [(f"_page{number}" if number > 1 else "", page) for number, page in enumerate(listed.pages, 1)]
+        return [self._keep_page(task, page, part, name) for name, page in reversed(pages)][-1]
+
+    def _keep_page(self, task: "_Task", content: bytes, part: str, name: str) -> StoredObject:
+        """Store a page; the one of an earlier try stays."""
+        identity = object_identity(task.session.id, f"{file_sort_key(task.file)}{part}")
+        metadata = ascii_metadata({"file": identity, "session": task.session.id, "room": task.session.room})
         content_type = format_of(content[:HEAD_BYTES])[1]
         for second in (False, True):
-            key = task.key(f"_page{number}.json" if number > 1 else ".json", second=second)
+            key = task.key(f"{part}{name}.json", second=second)
             try:
                 return self.archive.put_new(key, content, content_type=content_type, metadata=metadata)
             except KeyTakenError:
-                if stored := self._own(task, key):
+                stored = self.archive.find(key)
+                if stored and stored.metadata.get("file") == identity:
                     return stored
         raise AwsUnavailableError("the list's keys are taken by others")
 

@@ -17,11 +17,15 @@ _MOST_EMPTY_PAGES = 10
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a list tells, and what kept it from telling all."""
+    """What a list tells, and what kept it, in any of its forms, from telling all.
+
+    `whole` is whether the pages, which are of one form, are all there are.
+    """
 
     pages: Sequence[bytes]
     links: Sequence[ListedLink]
     trouble: SourceUnavailableError | LinkRefusedError | None
+    whole: bool
 
 
 def read_listing(copier: Copier, forms: Sequence[str], *, told_at_ms: int, stop: Stop) -> Listing:
@@ -39,15 +43,15 @@ def read_listing(copier: Copier, forms: Sequence[str], *, told_at_ms: int, stop:
         read.append(_read_form(copier, link, told_at_ms, stop))
         if read[-1].links and not read[-1].trouble:
             break
-    best = max(read, key=lambda form: (form.trouble is None, len(form.links)))
+    best = max(read, key=lambda form: (form.whole, len(form.links)))
     # Where another form is whole, only what may still come of this one is waited for.
-    final = (LinkDeadError, LinkRefusedError, NotAFileError) if best.trouble is None else ()
+    final = (LinkDeadError, LinkRefusedError, NotAFileError) if best.whole else ()
     troubles = [form.trouble for form in read if form.trouble and not isinstance(form.trouble, final)]
     trouble = min(troubles, key=lambda error: isinstance(error, LinkRefusedError), default=None)
     if trouble and not best.pages:
         raise trouble
     links = {one.link: one for form in (best, *read) for one in form.links}
-    return Listing(best.pages, tuple(links.values()), trouble)
+    return Listing(best.pages, tuple(links.values()), trouble, best.whole)
 
 
 def _read_form(copier: Copier, link: str, told_at_ms: int, stop: Stop) -> Listing:
@@ -78,4 +82,4 @@ def _read_form(copier: Copier, link: str, told_at_ms: int, stop: Stop) -> Listin
             trouble = LinkRefusedError(f"the list goes on beyond {len(pages)} pages and {MAX_LINKS} links")
     except (SourceUnavailableError, LinkRefusedError) as error:
         trouble = error
-    return Listing(pages, tuple(links.values()), trouble)
+    return Listing(pages, tuple(links.values()), trouble, whole=trouble is None)

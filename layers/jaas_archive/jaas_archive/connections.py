@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import cast
 from urllib.parse import urlsplit
+
+from jaas_archive.tls import TlsSocket
 
 _CHECKED_BYTES = 1 << 20
 _CHECKED_SECONDS = 1
@@ -261,7 +264,7 @@ class Connection:
             http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if parts.scheme == "https":
                 # The certificate has to be of the name, whatever the address.
-                http.sock = tls.wrap_socket(http.sock, server_hostname=host)
+                http.sock = cast("socket.socket", TlsSocket.over(http.sock, tls, host))
         except BaseException:
             http.close()
             raise

@@ -105,8 +105,10 @@ def _lines(costs: Sequence[Cost]) -> Iterator[str]:
             f"| {one.lambda_usd['x86_64']:.2f} | {one.s3_requests_usd:.2f} | {'' if one.fits else 'too little'} |"
         )
     yield (
-        f"\nThe template should give **{chosen.memory_mb} MB**: the largest size that costs at most a tenth more than "
-        "the cheapest that holds the process; the tenth buys time, and time is what a function runs out of.\n"
+        f"\nBy this alone **{chosen.memory_mb} MB** would do: the largest size that costs at most a tenth more than "
+        f"the cheapest that holds the process.\nThe template gives {CORE_MB} MB, a whole vCPU, for "
+        f"{_total(ours[-1]) - _total(chosen):.2f} USD more: a store may be faster than is assumed here, screenshots "
+        "and an MD5 in order need memory of their own, and time is what a function, and a link, runs out of.\n"
     )
     yield "## Each tool at the memory size that is right for it\n"
     yield "| tool | MB | s per recording | Lambda arm64 + S3 requests, USD | to ours |"

@@ -43,7 +43,9 @@ def read_listing(copier: Copier, forms: Sequence[str], *, told_at_ms: int, stop:
         read.append(_read_form(copier, link, told_at_ms, stop))
         if read[-1].links and not read[-1].trouble:
             break
-    best = max(read, key=lambda form: (form.whole, len(form.links)))
+    # One that tells of nothing does not stand for one that told of something and broke off.
+    told = any(form.links for form in read)
+    best = max(read, key=lambda form: (form.whole and bool(form.links) is told, len(form.links)))
     # Where another form is whole, only what may still come of this one is waited for.
     final = (LinkDeadError, LinkRefusedError, NotAFileError) if best.whole else ()
     troubles = [form.trouble for form in read if form.trouble and not isinstance(form.trouble, final)]
@@ -76,7 +78,7 @@ def _read_form(copier: Copier, link: str, told_at_ms: int, stop: Stop) -> Listin
                 break
             pages.append(content)
             links |= {one.link: one for one in page.links}
-            link = page.next_link
+            link = "" if page.next_link in asked else page.next_link
             asked.add(link)
         if link or len(links) > MAX_LINKS:
             trouble = LinkRefusedError(f"the list goes on beyond {len(pages)} pages and {MAX_LINKS} links")

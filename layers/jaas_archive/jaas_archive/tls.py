@@ -64,10 +64,10 @@ class TlsSocket:
 
     def sendall(self, data: memoryview | bytes) -> None:
         """Send all of it."""
-        deadline, view = self._deadline(), memoryview(data)
-        for start in range(0, len(view), _SENT_BYTES):
+        deadline, left = self._deadline(), memoryview(data)
+        while left:
             _check(deadline)
-            self._tls.write(view[start : start + _SENT_BYTES])
+            left = left[self._tls.write(left[:_SENT_BYTES]) :]
             self._flush()
 
     def makefile(self, _mode: str) -> io.BufferedReader:
